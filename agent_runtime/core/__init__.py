@@ -1,0 +1,1 @@
+"""The pure core: values and rules, without input, output or a clock."""

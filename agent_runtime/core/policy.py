@@ -1,0 +1,241 @@
+"""Policy: is approval needed, who may decide, how many, how long, and what happens when they don't.
+
+Evaluated once, when a call is proposed; its verdict (`Policy`) is stored with the approval and never derived again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from agent_runtime.core.duration import DAY, Duration, microseconds
+from agent_runtime.core.principal import Actor, Via
+from agent_runtime.errors import InvalidDefinition, InvalidRequest, NotAuthorized
+
+Risk = Literal["normal", "high"]
+Ending = Literal["continue", "stop"]
+
+DEFAULT_VALID_FOR = DAY
+_REVIEWER = re.compile(r"[UWSB][A-Z0-9]{2,}|@[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+|api:[\w.-]+|slack:[A-Z0-9]+:[A-Z0-9]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """What a gate asks for; every field may be left out, and the next layer (then the default) fills it in.
+
+    `reviewers`: `U…`, `S…`, `@group-handle`, e-mail, `api:NAME`. `expires_in_hours`: hours until nobody may decide
+    any more (fractions allowed; None: the layer below). `valid_for`, `remind_after`, `escalate_after`: seconds, a
+    timedelta or text such as "30m". `on_reject`, `on_expiry`: "continue" (the model is told) or "stop" (the execution
+    fails). Raises InvalidDefinition naming the field that cannot be used.
+    """
+
+    reviewers: Sequence[str] | None = None
+    quorum: int | None = None
+    expires_in_hours: float | None = None
+    valid_for: Duration | None = None
+    remind_after: Duration | None = None
+    escalate_after: Duration | None = None
+    escalate_to: Sequence[str] | None = None
+    escalate_channel: str | None = None
+    risk: Risk | None = None
+    on_reject: Ending | None = None
+    on_expiry: Ending | None = None
+    allow_self_approval: bool | None = None
+    allow_edits: bool | None = None
+    redact: Sequence[str] | None = None
+    allowed_via: Sequence[str] | None = None
+    channel: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("reviewers", "escalate_to"):
+            _check_people(getattr(self, field), field)
+        if self.quorum is not None and (isinstance(self.quorum, bool) or not 1 <= self.quorum <= 20):
+            raise InvalidDefinition(f"quorum: {self.quorum!r} must be a whole number from 1 to 20")
+        for field, allowed in _CHOICES.items():
+            value = getattr(self, field)
+            if value is not None and value not in allowed:
+                raise InvalidDefinition(f"{field}: {value!r} must be one of {', '.join(allowed)}")
+        if isinstance(self.allowed_via, str) or not set(self.allowed_via or ()) <= set(Via):
+            raise InvalidDefinition(f"allowed_via: {self.allowed_via!r} must be a list out of {', '.join(Via)}")
+        try:
+            for field in ("valid_for", "remind_after", "escalate_after"):
+                if (value := getattr(self, field)) is not None:
+                    microseconds(value, field)
+            if self.expires_in_hours is not None:
+                microseconds(self.expires_in_hours * 3600, "expires_in_hours")
+        except InvalidRequest as error:
+            raise InvalidDefinition(error.message) from error
+
+
+_CHOICES = {"risk": ("normal", "high"), "on_reject": ("continue", "stop"), "on_expiry": ("continue", "stop")}
+
+
+def _check_people(people: Sequence[str] | None, field: str) -> None:
+    if people is None:
+        return
+    if isinstance(people, str):
+        raise InvalidDefinition(f"{field}: {people!r} must be a list of reviewers")
+    for person in people:
+        if not isinstance(person, str) or not _REVIEWER.fullmatch(person):
+            raise InvalidDefinition(
+                f"{field}: {person!r} is no reviewer; write a user (U…), a group (S… or @handle), an e-mail or api:NAME"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The stored verdict: all that decides who may end an approval, and when it ends by itself. Spans in
+    microseconds.
+    """
+
+    reviewers: tuple[str, ...] = ()
+    quorum: int = 1
+    expires_after: int | None = None
+    valid_for: int = DEFAULT_VALID_FOR
+    remind_after: int | None = None
+    escalate_after: int | None = None
+    escalate_to: tuple[str, ...] = ()
+    escalate_channel: str = ""
+    risk: Risk = "normal"
+    on_reject: Ending = "continue"
+    on_expiry: Ending = "continue"
+    allow_self_approval: bool = False
+    allow_edits: bool = False
+    redact: tuple[str, ...] = ()
+    allowed_via: tuple[str, ...] | None = None
+    channel: str = ""
+    rules: tuple[str, ...] = ()
+    notified: bool = False
+    """Whether a notifier shows it somewhere, so that its clock starts at the first delivery."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, for the approval's row."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if value != _DEFAULTS[name]
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Policy:
+        """The policy that `as_json` wrote."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+        }
+        return cls(**fields)
+
+
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Policy)}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One reason why a call needs a decision: the tool itself, or an operator's checkpoint."""
+
+    rule: str
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An operator's gate on every tool whose name matches; `mode` "shadow" only records what would have been asked."""
+
+    checkpoint_id: str
+    matches: Callable[[str], bool]
+    approval: Approval
+    description_template: str = ""
+    mode: Literal["enforce", "shadow"] = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The environment's answers where neither a tool nor a checkpoint gives one."""
+
+    approval: Approval = Approval()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    notified: bool = False
+
+
+def evaluate(tool_name: str, tool_gate: Approval | None, defaults: Defaults) -> Policy | None:
+    """The policy for one proposed call, or None where nothing gates it.
+
+    `tool_gate` is what the tool itself asks for (None: it asks for nothing). Gates add up: any one of them gates the
+    call; a field is taken from the first checkpoint that sets it, else from the tool, else from the environment's
+    defaults, but `stop` from any gate wins.
+    """
+    gates = [
+        Gate(f"checkpoint:{point.checkpoint_id}", point.approval)
+        for point in defaults.checkpoints
+        if point.mode == "enforce" and point.matches(tool_name)
+    ]
+    if tool_gate is not None:
+        gates.append(Gate(f"tool:{tool_name}", tool_gate))
+    if not gates:
+        return None
+    return merge([gate.approval for gate in gates], defaults, rules=tuple(gate.rule for gate in gates))
+
+
+def merge(layers: Sequence[Approval], defaults: Defaults, *, rules: tuple[str, ...]) -> Policy:
+    """`layers` in order of precedence over `defaults`, as a stored policy."""
+
+    def first(field: str) -> Any:
+        return next(
+            (value for layer in (*layers, defaults.approval) if (value := getattr(layer, field)) is not None), None
+        )
+
+    def span(field: str) -> int | None:
+        return None if (value := first(field)) is None else microseconds(value, field)
+
+    hours = first("expires_in_hours")
+    stops = {field: any(getattr(layer, field) == "stop" for layer in layers) for field in ("on_reject", "on_expiry")}
+    return replace(
+        Policy(),
+        reviewers=tuple(first("reviewers") or ()),
+        quorum=first("quorum") or 1,
+        expires_after=None if hours is None else microseconds(hours * 3600, "expires_in_hours"),
+        valid_for=span("valid_for") or DEFAULT_VALID_FOR,
+        remind_after=span("remind_after"),
+        escalate_after=span("escalate_after"),
+        escalate_to=tuple(first("escalate_to") or ()),
+        escalate_channel=first("escalate_channel") or "",
+        risk=first("risk") or "normal",
+        on_reject="stop" if stops["on_reject"] else first("on_reject") or "continue",
+        on_expiry="stop" if stops["on_expiry"] else first("on_expiry") or "continue",
+        allow_self_approval=bool(first("allow_self_approval")),
+        allow_edits=bool(first("allow_edits")),
+        redact=tuple(first("redact") or ()),
+        allowed_via=None if (doors := first("allowed_via")) is None else tuple(doors),
+        channel=first("channel") or "",
+        rules=rules,
+        notified=defaults.notified,
+    )
+
+
+def may_decide(policy: Policy, *, requested_by: str, by: Actor, via: Via, widened: bool = False) -> None:
+    """Passes where `by` may decide through `via`; raises NotAuthorized with the reason otherwise.
+
+    `widened`: the escalation rung was reached, so `escalate_to` may decide too.
+    """
+    if by.barred:
+        raise NotAuthorized(by.barred)
+    if policy.allowed_via is not None and via not in (*policy.allowed_via, Via.expiry):
+        raise NotAuthorized(f"this approval may not be decided through {via}; allowed: {', '.join(policy.allowed_via)}")
+    if by.operator:
+        return
+    eligible = eligible_reviewers(policy, widened)
+    if not eligible:
+        raise NotAuthorized(
+            "no reviewers are set for this approval, so nobody may decide it here; "
+            "set reviewers on the tool's Approval, or COUNTERSIGN_REVIEWERS"
+        )
+    if by.principal == requested_by and not policy.allow_self_approval:
+        raise NotAuthorized("you asked for this, so somebody else must decide it", self_approval=True)
+    if not (by.identities | {by.principal}) & set(eligible):
+        raise NotAuthorized("you are not one of its reviewers", reviewers=list(eligible))
+
+
+def eligible_reviewers(policy: Policy, widened: bool) -> tuple[str, ...]:
+    """Who may decide at this rung, in the order that they were named."""
+    return tuple(dict.fromkeys(policy.reviewers + (policy.escalate_to if widened else ())))

@@ -1,0 +1,107 @@
+"""The port to whatever shows approvals and executions somewhere: post, update, find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agent_runtime.core.approval import ApprovalRequest, Vote
+from agent_runtime.core.execution import Execution, Step
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalView:
+    """All that a card shows, read at one moment. `step` is the gated call, `execution` the run it belongs to."""
+
+    approval: ApprovalRequest
+    votes: Sequence[Vote] = ()
+    step: Step | None = None
+    execution: Execution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionView:
+    """All that a progress message or a result shows, read at one moment."""
+
+    execution: Execution
+    journal: Sequence[Step] = ()
+    approvals: Sequence[ApprovalRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is shown: `key` names it for good (unique a notifier, topic and subject), `lane` is paced
+    together.
+
+    `address` is the notifier's own (JSON values), such as a channel and a thread.
+    """
+
+    key: str
+    lane: str
+    address: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The opaque proof of where something is shown (JSON values), and the version that it shows."""
+
+    place: str
+    receipt: Mapping[str, Any]
+    shown_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to show: a topic of the outbox about one approval or execution, in its newest state.
+
+    `event` (approval.note only) says what happened: reminded, escalated, warned, approved, rejected, request_changes,
+    expired, cancelled, extended, undeliverable. `card` are the receipts of that approval's card.
+    """
+
+    topic: str
+    subject: str
+    version: int
+    event: str = ""
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    approval: ApprovalView | None = None
+    execution: ExecutionView | None = None
+    card: Sequence[Receipt] = ()
+
+
+class Notifier(Protocol):
+    """Shows notices. Raises RetryAfter where it may work later, Undeliverable where it will not work at that place."""
+
+    name: str
+    burst: int
+    """Posts that a lane takes at once before it is paced."""
+    interval: float
+    """Seconds between posts on a lane, in the long run."""
+
+    async def places(self, notice: Notice) -> Sequence[Place]:
+        """Where the notice belongs now; places that it was shown at before are updated in any case."""
+        ...
+
+    async def post(self, notice: Notice, place: Place) -> Mapping[str, Any]:
+        """Shows it anew; returns the receipt."""
+        ...
+
+    async def update(self, notice: Notice, receipt: Receipt) -> None:
+        """Shows the newest state where it is shown already."""
+        ...
+
+    async def find(self, notice: Notice, place: Place) -> Mapping[str, Any] | None:
+        """The receipt of an earlier post that got lost between the post and its record, or None."""
+        ...
+
+
+class RetryAfter(Exception):
+    """The other side asks for a pause of `seconds` (or does not answer); the lane waits that long."""
+
+    def __init__(self, reason: str, seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class Undeliverable(Exception):
+    """That place takes no such message, now or later."""

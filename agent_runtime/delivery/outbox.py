@@ -1,0 +1,309 @@
+"""Delivers the outbox: takes due rows, shows the newest state, keeps the receipt, tries again, gives up aloud."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from agent_runtime.core.canonical import canonical
+from agent_runtime.core.duration import MINUTE, SECOND
+from agent_runtime.delivery.notifier import Notice, Notifier, Place, Receipt, RetryAfter, Undeliverable
+from agent_runtime.delivery.pacing import Pacing
+from agent_runtime.delivery.views import notice, receipts
+from agent_runtime.operations.sweep import start_clock
+from agent_runtime.store.approvals import GET_APPROVAL_FOR_UPDATE
+from agent_runtime.store.database import Database
+from agent_runtime.store.events import record
+from agent_runtime.store.outbox import (
+    APPROVAL_CARD,
+    DELIVERED,
+    DUE_DELIVERIES,
+    EXECUTION_PROGRESS,
+    GIVE_UP,
+    HOLD,
+    INSERT_RECEIPT,
+    POSTPONE,
+    UPDATE_RECEIPT,
+)
+from agent_runtime.store.tx import Tx
+
+log = structlog.get_logger(__name__)
+
+IN_FLIGHT = 32
+"""Rows that are on their way at once; with one post a second on one lane the last goes out before its hold ends."""
+
+HELD_FOR = MINUTE
+"""How long a taken row is left alone; a deliverer that dies leaves it to the next one after that."""
+
+REPAINTED = frozenset({APPROVAL_CARD, EXECUTION_PROGRESS})
+"""Topics that are updated in place; all others are posted once."""
+
+FIRST_RETRY, LAST_RETRY = SECOND, 5 * MINUTE
+LONGEST_WAIT = 20.0
+"""Seconds that a delivery waits for its lane; past it the row goes back, so that its hold does not run out."""
+
+GIVE_UP_AFTER = 60
+"""Tries of one row; with the longest pauses about four and a half hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Rows of one topic and subject that coalesce into one thing to do."""
+
+    topic: str
+    subject: str
+    payload: str
+    ids: tuple[int, ...]
+    attempts: int
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Runs until it is stopped; one a process and notifier. Several processes share the rows."""
+
+    database: Database
+    notifier: Notifier
+    pacing: Pacing = field(init=False)
+    _subjects: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pacing = Pacing(self.notifier.burst, self.notifier.interval)
+
+    async def run(self) -> None:
+        """Delivers what is due, for ever; cancel it to stop."""
+        try:
+            with self.database.wakes.listen("outbox") as woken:
+                while True:
+                    woken.clear()
+                    try:
+                        more = await self.deliver_due()
+                    except Exception:
+                        log.exception("outbox: could not take what is due; trying again at the next wake")
+                        more = False
+                    if not more:
+                        await woken.wait()
+        finally:
+            for busy in self._subjects.values():
+                busy.cancel()
+            await asyncio.gather(*self._subjects.values(), return_exceptions=True)
+
+    async def deliver_due(self) -> bool:
+        """Takes due rows and starts to deliver them, each subject in order; whether more may be due."""
+        free = IN_FLIGHT - len(self._subjects)
+        if free <= 0:
+            return False
+        taken = await self.database.write(take, free)
+        by_subject: dict[str, list[Delivery]] = {}
+        for delivery in taken:
+            by_subject.setdefault(delivery.subject, []).append(delivery)
+        for subject, deliveries in by_subject.items():
+            before = self._subjects.get(subject)
+            busy = asyncio.create_task(self._in_order(deliveries, before))
+            self._subjects[subject] = busy
+            busy.add_done_callback(lambda done, subject=subject: self._forget(subject, done))  # type: ignore[misc]
+        self.pacing.forget_idle(asyncio.get_running_loop().time())
+        return len(taken) == free and len(self._subjects) < IN_FLIGHT
+
+    async def idle(self) -> None:
+        """Returns when nothing that was taken is still on its way."""
+        while self._subjects:
+            await asyncio.gather(*self._subjects.values(), return_exceptions=True)
+
+    def _forget(self, subject: str, done: asyncio.Task[None]) -> None:
+        if self._subjects.get(subject) is done:
+            del self._subjects[subject]
+            self.database.wakes.announce(["outbox"])
+
+    async def _in_order(self, deliveries: Sequence[Delivery], before: asyncio.Task[None] | None) -> None:
+        """One subject's rows one after the other, so that a card is there before what is said below it."""
+        if before is not None:
+            await asyncio.wait([before])
+        for delivery in deliveries:
+            try:
+                await self._deliver(delivery)
+            except RetryAfter as error:
+                await self._postpone(delivery, str(error), error.seconds)
+            except Undeliverable as error:
+                await self.database.write(give_up, delivery, str(error))
+            except Exception as error:
+                log.exception("outbox: delivery failed", topic=delivery.topic, subject=delivery.subject)
+                await self._postpone(delivery, f"{type(error).__name__}: {error}", None)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        wanted = await self._notice(delivery)
+        if wanted is None:
+            await self.database.write(delivered, delivery.ids)
+            return
+        places = await self.notifier.places(wanted)
+        shown = await receipts(self.database, self.notifier.name, delivery.topic, _receipt_subject(delivery))
+        known = {receipt.place for receipt in shown}
+        refused: list[str] = []
+        if delivery.topic in REPAINTED:
+            for receipt in shown:
+                await self._update(delivery, receipt)
+        for place in places:
+            if place.key in known:
+                continue
+            try:
+                await self._post(delivery, place)
+            except Undeliverable as error:
+                refused.append(f"{place.key}: {error}")
+        if refused and len(refused) == len(places) and not shown:
+            raise Undeliverable("; ".join(refused))
+        if refused:
+            await self.database.write(record_undeliverable, delivery, refused)
+        await self.database.write(delivered, delivery.ids)
+
+    async def _post(self, delivery: Delivery, place: Place) -> None:
+        await self._paced(place.lane)
+        current = await self._notice(delivery)
+        if current is None:
+            return
+        try:
+            found = await self.notifier.find(current, place) if delivery.attempts > 1 else None
+            receipt = dict(found if found is not None else await self.notifier.post(current, place))
+        except RetryAfter as error:
+            self._block(place.lane, error)
+            raise
+        await self.database.write(
+            keep_receipt,
+            self.notifier.name,
+            delivery,
+            place.key,
+            {**receipt, "lane": place.lane},
+            0 if found is not None else current.version,
+        )
+
+    async def _update(self, delivery: Delivery, receipt: Receipt) -> None:
+        lane = str(receipt.receipt.get("lane", ""))
+        await self._paced(lane)
+        current = await self._notice(delivery)
+        if current is None or current.version <= receipt.shown_version:
+            return
+        try:
+            await self.notifier.update(current, receipt)
+        except RetryAfter as error:
+            self._block(lane, error)
+            raise
+        await self.database.write(
+            keep_receipt, self.notifier.name, delivery, receipt.place, dict(receipt.receipt), current.version
+        )
+
+    async def _notice(self, delivery: Delivery) -> Notice | None:
+        return await notice(self.database, self.notifier.name, delivery.topic, delivery.subject, delivery.payload)
+
+    async def _paced(self, lane: str) -> None:
+        wait = self.pacing.reserve(lane, asyncio.get_running_loop().time())
+        if wait > LONGEST_WAIT:
+            raise RetryAfter("the lane is busy", wait)
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+    def _block(self, lane: str, error: RetryAfter) -> None:
+        if error.seconds is not None:
+            self.pacing.block(lane, asyncio.get_running_loop().time() + error.seconds)
+
+    async def _postpone(self, delivery: Delivery, reason: str, seconds: float | None) -> None:
+        if delivery.attempts >= GIVE_UP_AFTER:
+            await self.database.write(give_up, delivery, reason)
+            return
+        pause = min(LAST_RETRY, FIRST_RETRY << min(delivery.attempts, 10))
+        wait = round(seconds * SECOND) if seconds is not None else round(pause * random.uniform(0.5, 1.0))  # noqa: S311
+        await self.database.write(postpone, delivery.ids, wait, reason)
+
+
+def take(tx: Tx, limit: int) -> list[Delivery]:
+    """Holds up to `limit` due rows for a while; rows of one topic and subject without a payload become one delivery."""
+    grouped: dict[tuple[str, str, str], list[Any]] = {}
+    for row in tx.all(DUE_DELIVERIES, b_now=tx.now, b_limit=limit):
+        tx.run(HOLD, b_id=row.outbox_id, b_until=tx.now + HELD_FOR)
+        key = (row.topic, row.subject, row.payload if row.topic not in REPAINTED else "{}")
+        grouped.setdefault(key, []).append(row)
+    return [
+        Delivery(
+            topic,
+            subject,
+            payload,
+            tuple(row.outbox_id for row in rows),
+            1 + max(row.attempts for row in rows),
+        )
+        for (topic, subject, payload), rows in grouped.items()
+    ]
+
+
+def delivered(tx: Tx, ids: Sequence[int]) -> None:
+    """Forgets rows that are done."""
+    for outbox_id in ids:
+        tx.run(DELIVERED, b_id=outbox_id)
+
+
+def postpone(tx: Tx, ids: Sequence[int], wait: int, reason: str) -> None:
+    """Tries these rows again in `wait` microseconds."""
+    for outbox_id in ids:
+        tx.run(POSTPONE, b_id=outbox_id, b_at=tx.now + wait, b_error=reason)
+
+
+def keep_receipt(tx: Tx, notifier: str, delivery: Delivery, place: str, receipt: dict[str, Any], version: int) -> None:
+    """Records where it is shown. The first card that is shown starts the expiry clock."""
+    subject = _receipt_subject(delivery)
+    values = {"b_receipt": canonical(receipt), "b_version": version, "b_digest": "", "b_now": tx.now}
+    if not tx.run(
+        UPDATE_RECEIPT, b_notifier=notifier, b_topic=delivery.topic, b_subject=subject, b_place=place, **values
+    ):
+        tx.run(
+            INSERT_RECEIPT,
+            notifier=notifier,
+            topic=delivery.topic,
+            subject=subject,
+            place=place,
+            receipt=canonical(receipt),
+            shown_version=version,
+            shown_digest="",
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+    if delivery.topic == APPROVAL_CARD:
+        approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=delivery.subject)
+        if approval is not None:
+            record(
+                tx,
+                "approval.shown",
+                execution_id=approval.execution_id,
+                approval_request_id=approval.approval_request_id,
+                data={"place": place, "version": version, "digest": approval.digest},
+            )
+            start_clock(tx, approval)
+
+
+def give_up(tx: Tx, delivery: Delivery, reason: str) -> None:
+    """Nothing more is tried; that it was not shown is recorded, and the approval's clock runs."""
+    for outbox_id in delivery.ids:
+        tx.run(GIVE_UP, b_id=outbox_id, b_now=tx.now, b_error=reason)
+    log.error("outbox: undeliverable", topic=delivery.topic, subject=delivery.subject, reason=reason)
+    record_undeliverable(tx, delivery, [reason])
+    if delivery.topic == APPROVAL_CARD:
+        approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=delivery.subject)
+        if approval is not None:
+            start_clock(tx, approval)
+
+
+def record_undeliverable(tx: Tx, delivery: Delivery, reasons: Sequence[str]) -> None:
+    """The event that says where something could not be shown."""
+    approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=delivery.subject)
+    record(
+        tx,
+        "delivery.failed",
+        execution_id=approval.execution_id if approval else delivery.subject,
+        approval_request_id=approval.approval_request_id if approval else None,
+        data={"topic": delivery.topic, "reasons": list(reasons)},
+    )
+
+
+def _receipt_subject(delivery: Delivery) -> str:
+    """Notes are told apart by what they say."""
+    return delivery.subject if delivery.payload == "{}" else f"{delivery.subject} {delivery.payload}"

@@ -1,0 +1,1 @@
+"""The engine: claims executions and moves them along."""

@@ -1,0 +1,139 @@
+"""Runs one call of a tool: commit "started" where its effect demands it, the effect, then the result.
+
+The only code that calls a tool's function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from agent_runtime.core.canonical import canonical
+from agent_runtime.core.execution import Execution, Step, StepStatus
+from agent_runtime.core.policy import Defaults
+from agent_runtime.errors import LostClaim, ToolTimedOut
+from agent_runtime.operations.advance import AskedAgain, CallStarted, ask_in_doubt, finish_call, start_call
+from agent_runtime.store.database import Database
+from agent_runtime.tool import IDEMPOTENCY_KEY, Tool, json_value
+
+log = structlog.get_logger(__name__)
+
+SYNC_TOOLS = 32
+"""Threads for tools that are plain functions."""
+
+
+@dataclass(slots=True)
+class Calls:
+    """Runs calls for a worker. `pool` bounds the synchronous ones."""
+
+    database: Database
+    defaults: Defaults
+    pool: ThreadPoolExecutor
+
+    async def run(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
+        """Runs a call that is ready, or settles one that a lost claim left started; returns the step as it is then.
+
+        Raises LostClaim where another worker has taken the execution.
+        """
+        if tool is None:
+            error = f"this agent has no tool called {step.name!r}"
+            return await self._finish(execution, step, StepStatus.failed, {"error": error})
+        if step.status == StepStatus.started:
+            return await self._recover(execution, tool, step)
+        if step.approval_request_id is None and step.effect == "idempotent":
+            return await self._perform(execution, tool, step, step.arguments)
+        return await self._start_and_perform(execution, tool, step)
+
+    async def _start_and_perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
+        """The only way a gated call reaches its function."""
+        begun = await self.database.write(start_call, execution, step.position, tool.version)
+        if isinstance(begun, AskedAgain):
+            return begun.step
+        return await self._perform(execution, tool, begun.step, canonical(dict(begun.arguments)), begun)
+
+    async def _recover(self, execution: Execution, tool: Tool, step: Step) -> Step:
+        """A call that was started and never finished: what may be done depends on its effect (PROMISES, rule 4)."""
+        if step.effect in {"idempotent", "keyed"}:
+            return await self._start_and_perform(execution, tool, step)
+        if step.effect == "checkable" and tool.lookup is not None:
+            try:
+                found = json_value(await self._call(tool.lookup, tool, step, timeout=tool.timeout_seconds))
+            except Exception as error:  # noqa: BLE001 - a look-up that cannot tell leaves the call in doubt
+                return await self._ask(execution, step, f"the look-up could not tell: {_words(error)}")
+            if found is not None:
+                return await self._finish(execution, step, StepStatus.succeeded, {"value": found, "looked_up": True})
+            return await self._start_and_perform(execution, tool, step)
+        return await self._ask(execution, step, "the process that ran it died before it could record the result")
+
+    async def _perform(
+        self, execution: Execution, tool: Tool, step: Step, arguments: str, begun: CallStarted | None = None
+    ) -> Step:
+        try:
+            value = json_value(
+                await self._call(tool.function, tool, step, arguments=arguments, timeout=tool.timeout_seconds)
+            )
+            canonical(value)
+        except ToolTimedOut as error:
+            if step.effect in {"unsafe", "checkable"}:
+                return await self._ask(execution, step, error.message)
+            return await self._finish(execution, step, StepStatus.failed, {"error": error.message})
+        except LostClaim:
+            raise
+        except Exception as error:  # noqa: BLE001 - the model is told what the tool said
+            log.info("tool failed", tool=tool.name, execution_id=execution.execution_id, error=type(error).__name__)
+            return await self._finish(execution, step, StepStatus.failed, {"error": _words(error)})
+        result: dict[str, Any] = {"value": value}
+        if begun is not None and begun.edited:
+            result["ran_with"] = dict(begun.arguments)
+        return await self._finish(execution, step, StepStatus.succeeded, result)
+
+    async def _call(
+        self,
+        function: Callable[..., Any],
+        tool: Tool,
+        step: Step,
+        *,
+        arguments: str | None = None,
+        timeout: float | None,
+    ) -> Any:
+        given = tool.call_arguments(_parsed(step.arguments if arguments is None else arguments))
+        if IDEMPOTENCY_KEY in inspect.signature(function).parameters:
+            given[IDEMPOTENCY_KEY] = step.idempotency_key
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                if inspect.iscoroutinefunction(function):
+                    return await function(**given)
+                context = contextvars.copy_context()
+                loop = asyncio.get_running_loop()
+                value = await loop.run_in_executor(self.pool, partial(context.run, function, **given))
+                return await value if inspect.isawaitable(value) else value
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise ToolTimedOut(f"{tool.name} ran longer than {timeout} s") from error
+
+    async def _finish(self, execution: Execution, step: Step, status: StepStatus, result: Mapping[str, Any]) -> Step:
+        return await self.database.write(finish_call, execution, step, status, result)
+
+    async def _ask(self, execution: Execution, step: Step, why: str) -> Step:
+        return await self.database.write(ask_in_doubt, execution, step, why, self.defaults)
+
+
+def _parsed(arguments: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(arguments)
+    return parsed
+
+
+def _words(error: Exception) -> str:
+    """An exception as the model is told it."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

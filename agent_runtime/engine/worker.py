@@ -1,0 +1,189 @@
+"""Claims executions of the agents that it has, runs them, and gives them back: lease, heartbeat, hand-over."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import structlog
+
+from agent_runtime.agent import Agent
+from agent_runtime.core.canonical import canonical
+from agent_runtime.core.duration import SECOND
+from agent_runtime.core.execution import LEASE, Execution
+from agent_runtime.core.policy import Defaults
+from agent_runtime.engine.calls import SYNC_TOOLS, Calls
+from agent_runtime.engine.conversation import Conversation
+from agent_runtime.engine.model import Model
+from agent_runtime.errors import LostClaim, ModelUnavailable
+from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, retry_later
+from agent_runtime.store.agents import BEAT, INSERT_WORKER
+from agent_runtime.store.database import Database
+from agent_runtime.store.executions import claim_queued
+from agent_runtime.store.statement import Q
+from agent_runtime.store.tx import Tx
+
+log = structlog.get_logger(__name__)
+
+CLAIMED_AT_ONCE = 64
+FIRST_PAUSE, LAST_PAUSE = SECOND, 60 * SECOND
+"""Back-off after a passing fault, doubled with each attempt without progress."""
+
+
+@functools.lru_cache(maxsize=16)
+def _claimable(agents: tuple[str, ...]) -> Q[Execution]:
+    """The claiming statement for these agents, compiled once."""
+    return claim_queued(agents)
+
+
+@dataclass(slots=True)
+class Running:
+    """One claimed execution on this worker."""
+
+    fence: int
+    signals: int
+    conversation: asyncio.Task[None]
+
+
+@dataclass
+class Worker:
+    """Runs executions of `agents` (by name; may grow while it runs), `concurrency` at once."""
+
+    database: Database
+    agents: Mapping[str, Agent]
+    model: Model
+    defaults: Defaults
+    concurrency: int = 100
+    worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
+    _running: dict[str, Running] = field(default_factory=dict)
+    _stopping: bool = False
+    _calls: Calls = field(init=False)
+
+    def __post_init__(self) -> None:
+        pool = ThreadPoolExecutor(SYNC_TOOLS, thread_name_prefix="countersign-tool")
+        self._calls = Calls(self.database, self.defaults, pool)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """Ids of the executions that it holds now."""
+        return frozenset(self._running)
+
+    async def run(self) -> None:
+        """Claims and runs until `stop`; a fault of the database is logged and waited out."""
+        await self.database.write(register, self.worker_id, sorted(self.agents))
+        beating = asyncio.create_task(self._beat(), name="countersign-heartbeat")
+        try:
+            with self.database.wakes.listen("queued") as woken:
+                while not self._stopping:
+                    woken.clear()
+                    try:
+                        full = await self._claim()
+                    except Exception:
+                        log.exception("worker: could not claim; trying again at the next wake")
+                        full = False
+                    if not full:
+                        await woken.wait()
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+    async def stop(self, grace: float = 30.0) -> None:
+        """Claims nothing more, lets what runs go on for `grace` seconds, then hands it over to whoever comes next."""
+        self._stopping = True
+        self.database.wakes.announce(["queued"])
+        conversations = [running.conversation for running in self._running.values()]
+        if conversations:
+            await asyncio.wait(conversations, timeout=grace)
+        left = [running.conversation for running in self._running.values()]
+        for conversation in left:
+            conversation.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        self._calls.pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _claim(self) -> bool:
+        """Claims what it has room for; whether there may be more at once."""
+        limit = min(self.concurrency - len(self._running), CLAIMED_AT_ONCE)
+        if limit <= 0 or not self.agents:
+            return False
+        claimable = _claimable(tuple(sorted(self.agents)))
+        claims = await self.database.write(claim, claimable, self.worker_id, limit, self.defaults)
+        for claimed in claims:
+            execution = claimed.execution
+            conversation = asyncio.create_task(self._run(claimed), name=execution.execution_id)
+            self._running[execution.execution_id] = Running(execution.fence, execution.signals, conversation)
+        return len(claims) == limit
+
+    async def _run(self, claimed: Claim) -> None:
+        execution = claimed.execution
+        try:
+            agent = self.agents[execution.agent]
+            await Conversation.of(claimed, agent, self.database, self.model, self._calls).run()
+        except LostClaim as lost:
+            log.info("claim lost", execution_id=execution.execution_id, reason=lost.message)
+        except ModelUnavailable as error:
+            await self._retry(claimed, error.message)
+        except asyncio.CancelledError:
+            if self._stopping:
+                await self.database.write(hand_over, execution)
+            raise
+        except Exception as error:
+            log.exception("execution failed unexpectedly", execution_id=execution.execution_id)
+            await self._retry(claimed, f"{type(error).__name__}: {error}")
+        finally:
+            held = self._running.get(execution.execution_id)
+            if held is not None and held.fence == execution.fence:
+                del self._running[execution.execution_id]
+            self.database.wakes.announce(["queued"])
+
+    async def _retry(self, claimed: Claim, reason: str) -> None:
+        """Back to the queue after a pause; after MAX_ATTEMPTS without progress people are asked."""
+        execution = claimed.execution
+        delay = min(LAST_PAUSE, FIRST_PAUSE << max(0, execution.attempts - 1))
+        log.warning("execution postponed", execution_id=execution.execution_id, reason=reason, seconds=delay // SECOND)
+        try:
+            await self.database.write(retry_later, execution, delay=delay, reason=reason)
+        except Exception:
+            log.exception("could not give back the claim; its lease will run out", execution_id=execution.execution_id)
+
+    async def _beat(self) -> None:
+        """Extends the leases, drops what was lost, and notices decisions that no wake-up announced."""
+        while True:
+            await asyncio.sleep(LEASE / SECOND / 5)
+            try:
+                held = await self.database.write(beat, self.worker_id, sorted(self.agents))
+            except Exception:
+                log.exception("worker: heartbeat failed")
+                continue
+            for execution_id, running in list(self._running.items()):
+                fence, signals = held.get(execution_id, (None, 0))
+                if fence != running.fence:
+                    if not running.conversation.done():
+                        running.conversation.cancel()
+                elif signals != running.signals:
+                    running.signals = signals
+                    self.database.wakes.announce([f"execution:{execution_id}"])
+
+
+def register(tx: Tx, worker_id: str, agents: list[str]) -> None:
+    """The worker's row: whom it serves, and that it is alive."""
+    tx.run(
+        INSERT_WORKER,
+        worker_id=worker_id,
+        agents=canonical([*agents]),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_at=tx.now,
+        heartbeat_at=tx.now,
+    )
+
+
+def beat(tx: Tx, worker_id: str, agents: list[str]) -> dict[str, tuple[int, int]]:
+    """A heartbeat: the worker's row and its leases."""
+    tx.run(BEAT, b_worker=worker_id, b_now=tx.now, b_agents=canonical([*agents]))
+    return heartbeat(tx, worker_id)

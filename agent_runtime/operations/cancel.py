@@ -1,0 +1,84 @@
+"""Ends an execution from outside, and everything that it was waiting for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent_runtime.core.approval import ApprovalStatus, Ended
+from agent_runtime.core.canonical import canonical
+from agent_runtime.core.execution import Execution, ExecutionStatus
+from agent_runtime.core.principal import Actor, Via
+from agent_runtime.errors import Conflict, NotFound
+from agent_runtime.operations.resolve import end
+from agent_runtime.store.approvals import PENDING_OF_EXECUTION
+from agent_runtime.store.events import record
+from agent_runtime.store.executions import END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION
+from agent_runtime.store.outbox import EXECUTION_PROGRESS, EXECUTION_RESULT, enqueue
+from agent_runtime.store.tx import Tx
+
+
+def cancel(tx: Tx, execution_id: str, *, by: Actor, via: Via, reason: str = "") -> Execution:
+    """Cancels an execution that has not ended; a call that is running now is let finish and its result recorded.
+
+    Cancelling a cancelled one again changes nothing. Raises NotFound, or Conflict where it has ended otherwise.
+    """
+    execution = tx.one(LOCK_EXECUTION, b_id=execution_id)
+    if execution is None:
+        raise NotFound(f"no execution has the id {execution_id!r}")
+    if execution.status == ExecutionStatus.cancelled:
+        return execution
+    if execution.terminal:
+        raise Conflict(f"the execution has {execution.status} already")
+    error = {"type": "Cancelled", "message": reason or f"cancelled by {by.principal}"}
+    return end_execution(
+        tx, execution, ExecutionStatus.cancelled, error=error, finish_reason="CANCELLED", by=by, via=via
+    )
+
+
+def end_execution(
+    tx: Tx,
+    execution: Execution,
+    status: ExecutionStatus,
+    *,
+    error: Mapping[str, str],
+    finish_reason: str,
+    by: Actor,
+    via: Via,
+) -> Execution:
+    """Ends `execution` (its row held by the caller) whoever runs it, and withdraws what it asked."""
+    tx.run(
+        END_UNCLAIMED,
+        b_id=execution.execution_id,
+        b_status=status.value,
+        b_error=canonical(dict(error)),
+        b_finish_reason=finish_reason,
+        b_now=tx.now,
+    )
+    record(
+        tx,
+        f"execution.{status.value}",
+        execution_id=execution.execution_id,
+        by=by,
+        via=via,
+        data={"reason": error["message"]},
+    )
+    withdraw(tx, execution.execution_id, by=by, via=via)
+    announce_end(tx, execution)
+    ended = tx.one(GET_EXECUTION, b_id=execution.execution_id)
+    assert ended is not None
+    return ended
+
+
+def withdraw(tx: Tx, execution_id: str, *, by: Actor, via: Via) -> None:
+    """Ends the approvals that an ended execution no longer needs."""
+    for approval in tx.all(PENDING_OF_EXECUTION, b_execution=execution_id):
+        resolution = {"by": by.principal, "via": via.value, "feedback": "the execution has ended"}
+        end(tx, approval, Ended(ApprovalStatus.cancelled, resolution), by=by, via=via)
+
+
+def announce_end(tx: Tx, execution: Execution) -> None:
+    """Whoever asked is told, and whoever waits is woken."""
+    if execution.origin:
+        enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
+        enqueue(tx, EXECUTION_RESULT, execution.execution_id)
+    tx.wake(f"execution:{execution.execution_id}")

@@ -1,0 +1,135 @@
+"""Who runs an execution: claims with a lease and a fence, given back, taken over, or parked when they lead nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent_runtime.core.approval import Kind
+from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, Execution, Step
+from agent_runtime.core.policy import Defaults, merge
+from agent_runtime.errors import LostClaim
+from agent_runtime.operations.request import Question, request
+from agent_runtime.store.events import record
+from agent_runtime.store.executions import (
+    EXTEND_LEASES,
+    HAND_OVER,
+    LAPSED,
+    OF_WORKER,
+    PARK,
+    PROGRESS,
+    REQUEUE,
+)
+from agent_runtime.store.statement import Q
+from agent_runtime.store.steps import JOURNAL
+from agent_runtime.store.tx import Tx
+
+SWEPT = 100
+"""Rows that one sweep takes at most; the next one takes the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An execution that this worker runs, with its journal; `execution.fence` guards every write."""
+
+    execution: Execution
+    journal: Sequence[Step]
+
+
+def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults: Defaults) -> list[Claim]:
+    """Claims up to `limit` queued executions (`claimable` from store.executions.claim_queued), oldest first.
+
+    One that was claimed MAX_ATTEMPTS times without progress is not run again: people are asked about it.
+    """
+    claims: list[Claim] = []
+    for execution in tx.run_all(claimable, b_worker=worker_id, b_limit=limit, b_now=tx.now, b_lease=tx.now + LEASE):
+        if execution.attempts > MAX_ATTEMPTS:
+            _park_in_doubt(tx, execution, defaults)
+            continue
+        record(
+            tx,
+            "execution.claimed",
+            execution_id=execution.execution_id,
+            data={"worker_id": worker_id, "fence": execution.fence, "attempt": execution.attempts},
+        )
+        claims.append(Claim(execution, tx.all(JOURNAL, b_id=execution.execution_id)))
+    return claims
+
+
+def heartbeat(tx: Tx, worker_id: str) -> dict[str, tuple[int, int]]:
+    """Extends this worker's leases; returns {execution_id: (fence, signals)} of what it still holds."""
+    held = tx.run_all(EXTEND_LEASES, b_worker=worker_id, b_lease=tx.now + LEASE)
+    return {row.execution_id: (row.fence, row.signals) for row in held}
+
+
+def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
+    """Guards a write under this claim and counts `opened` new approvals; returns the signals seen so far.
+
+    Raises LostClaim where another worker holds the execution, or it has ended.
+    """
+    row = tx.run(PROGRESS, b_id=execution.execution_id, b_fence=execution.fence, b_opened=opened)
+    if row is None:
+        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
+    signals: int = row.signals
+    return signals
+
+
+def park(tx: Tx, execution: Execution, seen_signals: int) -> str:
+    """Gives up the claim to wait for people; "queued" where a resolution came that the worker had not seen."""
+    row = tx.run(PARK, b_id=execution.execution_id, b_fence=execution.fence, b_seen=seen_signals)
+    if row is None:
+        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
+    record(tx, f"execution.{row.status}", execution_id=execution.execution_id)
+    tx.wake("queued" if row.status == "queued" else f"execution:{execution.execution_id}")
+    return str(row.status)
+
+
+def retry_later(tx: Tx, execution: Execution, *, delay: int, reason: str) -> None:
+    """Gives up the claim after a passing fault; the execution is claimed again in `delay` microseconds."""
+    if tx.run(REQUEUE, b_id=execution.execution_id, b_fence=execution.fence, b_run_after=tx.now + delay):
+        record(tx, "execution.postponed", execution_id=execution.execution_id, data={"reason": reason})
+
+
+def hand_over(tx: Tx, execution: Execution) -> None:
+    """Gives up the claim at a graceful shutdown; whoever comes next goes on."""
+    if tx.run(HAND_OVER, b_id=execution.execution_id, b_fence=execution.fence):
+        record(tx, "execution.queued", execution_id=execution.execution_id, data={"reason": "shutdown"})
+        tx.wake("queued")
+
+
+def take_over_lapsed(tx: Tx) -> int:
+    """Queues executions whose lease ran out; returns how many."""
+    return sum(_take_over(tx, execution) for execution in tx.all(LAPSED, b_now=tx.now, b_limit=SWEPT))
+
+
+def take_over_from(tx: Tx, worker_id: str) -> int:
+    """Queues the executions of a worker that is known to be dead, before their leases run out; returns how many."""
+    return sum(_take_over(tx, execution) for execution in tx.all(OF_WORKER, b_worker=worker_id))
+
+
+def _take_over(tx: Tx, execution: Execution) -> bool:
+    if not tx.run(REQUEUE, b_id=execution.execution_id, b_fence=execution.fence, b_run_after=tx.now):
+        return False
+    record(
+        tx,
+        "execution.taken_over",
+        execution_id=execution.execution_id,
+        data={"worker_id": execution.worker_id or "", "fence": execution.fence},
+    )
+    tx.wake("queued")
+    return True
+
+
+def _park_in_doubt(tx: Tx, execution: Execution, defaults: Defaults) -> None:
+    """A poison execution: people decide whether it is tried again or stopped."""
+    signals = progress(tx, execution, opened=1)
+    question = Question(
+        kind=Kind.in_doubt,
+        policy=merge([], defaults, rules=("attempts",)),
+        tool_name=execution.agent,
+        arguments="{}",
+        title=f"{execution.agent} failed {MAX_ATTEMPTS} times without progress",
+        context={"why": f"claimed {MAX_ATTEMPTS} times; each time its process died or its services failed"},
+    )
+    request(tx, execution, question, arguments={})
+    park(tx, execution, signals)

@@ -1,0 +1,125 @@
+"""The only way an approval begins: an execution pauses at a call, a call is in doubt, or an outsider asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_runtime.core import ladder
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
+from agent_runtime.core.canonical import call_digest, canonical
+from agent_runtime.core.execution import Execution, Step, StepStatus
+from agent_runtime.core.ids import approval_request_id
+from agent_runtime.core.policy import Policy
+from agent_runtime.errors import LostClaim
+from agent_runtime.store.approvals import INSERT_APPROVAL
+from agent_runtime.store.events import record
+from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
+from agent_runtime.store.rows import binds_of
+from agent_runtime.store.steps import HOLD_STEP
+from agent_runtime.store.tx import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What people are asked. `arguments` is canonical JSON text; `context` is what the agent itself says about it."""
+
+    kind: Kind
+    policy: Policy
+    tool_name: str
+    arguments: str
+    tool_version: str = "1"
+    title: str = ""
+    context: Mapping[str, Any] | None = None
+    position: int | None = None
+    supersedes: str | None = None
+    url: str = ""
+
+
+def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapping[str, Any]) -> ApprovalRequest:
+    """Asks for a decision on behalf of `execution`, whose row the caller holds and whose open approvals it counts.
+
+    `arguments` are `question.arguments` parsed. The expiry clock starts now where nobody is notified, else at the first
+    delivery (DESIGN: Default ladder).
+    """
+    policy = question.policy
+    clock_started_at, expires_at = (None, None) if policy.notified else ladder.started(policy, tx.now)
+    due = ladder.next_due(policy, tx.now, clock_started_at, expires_at, 0)
+    approval = ApprovalRequest(
+        approval_request_id=approval_request_id(tx.now),
+        kind=question.kind.value,
+        status=ApprovalStatus.pending.value,
+        execution_id=execution.execution_id,
+        position=question.position,
+        conversation_id=execution.conversation_id,
+        agent=execution.agent,
+        agent_version=execution.agent_version,
+        tool_name=question.tool_name,
+        tool_version=question.tool_version,
+        arguments=question.arguments,
+        preview=None,
+        digest=call_digest(question.tool_name, question.tool_version, arguments, None),
+        title=question.title or f"Approval needed: {question.tool_name}",
+        context=canonical(dict(question.context)) if question.context else None,
+        url=question.url,
+        callback_url="",
+        requested_by=execution.requested_by,
+        policy=policy,
+        origin=execution.origin,
+        supersedes=question.supersedes,
+        created_at=tx.now,
+        clock_started_at=clock_started_at,
+        expires_at=expires_at,
+        next_due_at=due.at if due else None,
+        rungs_done=0,
+        widened=0,
+        extensions=0,
+        version=1,
+        resolved_at=None,
+        resolution=None,
+        valid_until=None,
+        consumed_at=None,
+    )
+    tx.run(INSERT_APPROVAL, **{**binds_of(approval), "policy": canonical(policy.as_json()), "resolution": None})
+    record(
+        tx,
+        "approval.requested",
+        execution_id=execution.execution_id,
+        approval_request_id=approval.approval_request_id,
+        data={
+            "kind": approval.kind,
+            "tool_name": approval.tool_name,
+            "tool_version": approval.tool_version,
+            "digest": approval.digest,
+            "requested_by": approval.requested_by,
+            "policy": policy.as_json(),
+            **({"supersedes": question.supersedes} if question.supersedes else {}),
+        },
+    )
+    if policy.notified:
+        enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    tx.wake("approvals")
+    return approval
+
+
+def hold(tx: Tx, execution: Execution, position: int, status: StepStatus, approval: ApprovalRequest) -> Step:
+    """The step at `position` waits for `approval`, whose arguments, version and digest are now its own.
+
+    Raises LostClaim where the step has ended.
+    """
+    held = tx.run(
+        HOLD_STEP,
+        b_id=execution.execution_id,
+        b_position=position,
+        b_status=status.value,
+        b_approval=approval.approval_request_id,
+        b_arguments=approval.arguments,
+        b_digest=approval.digest,
+        b_tool_version=approval.tool_version,
+    )
+    if held is None:
+        raise LostClaim(f"{execution.execution_id}: step {position} has ended")
+    if execution.origin:
+        enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
+    return held

@@ -1,0 +1,186 @@
+"""The single resume path: the only way an approval ends and a waiting execution goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_runtime.core.approval import (
+    ApprovalRequest,
+    ApprovalStatus,
+    Counted,
+    Decision,
+    Ended,
+    Kind,
+    Repeated,
+    already_resolved,
+    decide,
+)
+from agent_runtime.core.canonical import canonical
+from agent_runtime.core.duration import SECOND
+from agent_runtime.core.execution import StepStatus
+from agent_runtime.core.journal import refusal
+from agent_runtime.core.principal import SYSTEM, Actor, Via
+from agent_runtime.errors import NotFound
+from agent_runtime.store.approvals import (
+    END_APPROVAL,
+    GET_APPROVAL_FOR_UPDATE,
+    INSERT_DECISION,
+    TOUCH_APPROVAL,
+    VOTES,
+)
+from agent_runtime.store.events import record
+from agent_runtime.store.executions import GATE_CLOSED, GATE_CLOSED_WAKES
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, enqueue
+from agent_runtime.store.steps import ANSWER_STEP
+from agent_runtime.store.tx import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The approval as it is now; `already_processed` where this very decision was made before."""
+
+    approval: ApprovalRequest
+    already_processed: bool = False
+
+
+def resolve(tx: Tx, approval_request_id: str, decision: Decision, *, by: Actor, via: Via) -> Resolution:
+    """Decides: counts the vote or ends the approval, and lets its execution go on.
+
+    The same decision by the same principal again returns what it led to. Raises NotFound, NotAuthorized,
+    InvalidRequest, AlreadyResolved (naming who and when), ApprovalExpired or StaleDigest; then nothing changes.
+    """
+    approval = load(tx, approval_request_id)
+    transition = decide(approval, tx.all(VOTES, b_id=approval_request_id), decision, by, via, tx.now)
+    if isinstance(transition, Repeated):
+        return Resolution(approval, already_processed=True)
+    _record_vote(tx, approval, decision, by, via)
+    if isinstance(transition, Counted):
+        return Resolution(_count(tx, approval, transition, decision, by, via))
+    return Resolution(end(tx, approval, transition, by=by, via=via))
+
+
+def expire(tx: Tx, approval: ApprovalRequest) -> ApprovalRequest:
+    """Ends an approval whose time is over; the caller holds its row. Nobody's silence approves."""
+    resolution = {"by": SYSTEM.principal, "via": Via.expiry.value, "feedback": ""}
+    return end(tx, approval, Ended(ApprovalStatus.expired, resolution), by=SYSTEM, via=Via.expiry)
+
+
+def load(tx: Tx, approval_request_id: str) -> ApprovalRequest:
+    """The approval, its row locked; raises NotFound."""
+    approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=approval_request_id)
+    if approval is None:
+        raise NotFound(f"no approval has the id {approval_request_id!r}")
+    return approval
+
+
+def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via: Via) -> ApprovalRequest:
+    """The one guarded UPDATE, with its event, what is to be shown, and the execution that goes on.
+
+    Shared by every verb that ends an approval (resolve, expire, settle, cancel). Raises what `already_resolved` says
+    where another transaction was first.
+    """
+    ended = tx.run(
+        END_APPROVAL,
+        b_id=approval.approval_request_id,
+        b_status=transition.status.value,
+        b_now=tx.now,
+        b_resolution=canonical(dict(transition.resolution)),
+        b_valid_until=transition.valid_until,
+    )
+    if ended is None:
+        raise already_resolved(load(tx, approval.approval_request_id))
+    record(
+        tx,
+        f"approval.{ended.status}",
+        execution_id=ended.execution_id,
+        approval_request_id=ended.approval_request_id,
+        by=by,
+        via=via,
+        data={
+            **transition.resolution,
+            "digest": ended.digest,
+            "seconds_to_decide": (tx.now - ended.created_at) // SECOND,
+        },
+    )
+    if ended.policy.notified:
+        enqueue(tx, APPROVAL_CARD, ended.approval_request_id)
+        enqueue(tx, APPROVAL_NOTE, ended.approval_request_id, payload={"event": ended.status})
+    tx.wake("approvals")
+    tx.wake(f"approval:{ended.approval_request_id}")
+    if ended.execution_id is not None:
+        _answer_step(tx, ended)
+        _let_go_on(tx, ended.execution_id)
+    return ended
+
+
+def _answer_step(tx: Tx, ended: ApprovalRequest) -> None:
+    """The journal of a gated call holds what people said; an in-doubt one is answered by settle."""
+    if ended.kind != Kind.tool or ended.position is None:
+        return
+    approved = ended.status == ApprovalStatus.approved
+    tx.run(
+        ANSWER_STEP,
+        b_id=ended.execution_id,
+        b_position=ended.position,
+        b_status=StepStatus.approved.value if approved else StepStatus.refused.value,
+        b_result=None if approved else canonical(refusal(ended, ended.status)),
+        b_ended=None if approved else tx.now,
+    )
+
+
+def _let_go_on(tx: Tx, execution_id: str) -> None:
+    """One approval fewer is open: a waiting execution is queued, a running one is told to look again."""
+    if tx.run(GATE_CLOSED_WAKES, b_id=execution_id, b_now=tx.now):
+        record(tx, "execution.queued", execution_id=execution_id)
+        tx.wake("queued")
+    else:
+        tx.run(GATE_CLOSED, b_id=execution_id)
+    tx.wake(f"execution:{execution_id}")
+
+
+def _count(
+    tx: Tx, approval: ApprovalRequest, counted: Counted, decision: Decision, by: Actor, via: Via
+) -> ApprovalRequest:
+    """One vote more, and more are needed: the card shows how many."""
+    touched = tx.run(TOUCH_APPROVAL, b_id=approval.approval_request_id)
+    assert touched is not None
+    record(
+        tx,
+        "approval.voted",
+        execution_id=approval.execution_id,
+        approval_request_id=approval.approval_request_id,
+        by=by,
+        via=via,
+        data={"verdict": decision.verdict.value, "approvals": counted.approvals, "quorum": counted.quorum},
+    )
+    if approval.policy.notified:
+        enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    tx.wake(f"approval:{approval.approval_request_id}")
+    return touched
+
+
+def _record_vote(tx: Tx, approval: ApprovalRequest, decision: Decision, by: Actor, via: Via) -> None:
+    tx.run(
+        INSERT_DECISION,
+        approval_request_id=approval.approval_request_id,
+        principal=by.principal,
+        via=via.value,
+        verdict=decision.verdict.value,
+        feedback=decision.feedback,
+        edited_arguments=decision.edited_arguments,
+        digest=decision.digest or approval.digest,
+        asserted_by=by.asserted_by,
+        eligible_as=json.dumps(eligible_as(approval, by)),
+        created_at=tx.now,
+    )
+
+
+def eligible_as(approval: ApprovalRequest, by: Actor) -> list[str]:
+    """The entries of the reviewer list that let `by` decide at that time; ["operator"] for a trusted door."""
+    if by.operator:
+        return ["operator"]
+    listed: Mapping[str, Any] = dict.fromkeys((*approval.policy.reviewers, *approval.policy.escalate_to))
+    return [name for name in listed if name in by.identities or name == by.principal]

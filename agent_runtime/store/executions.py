@@ -1,0 +1,214 @@
+"""Statements about executions. Every change of status is a guarded UPDATE that reports whether it landed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BindParameter, and_, bindparam, case, insert, literal, null, or_, select, update
+
+from agent_runtime.core.execution import Execution
+from agent_runtime.store.rows import among, column_names
+from agent_runtime.store.schema import executions
+from agent_runtime.store.statement import Q
+
+_e = executions.c
+_all = list(_e)
+_by_id = _e.execution_id == bindparam("b_id")
+_mine = and_(_by_id, _e.fence == bindparam("b_fence"), _e.status == "running")
+
+INSERT_EXECUTION = Q(insert(executions), columns=column_names(executions))
+GET_EXECUTION = Q(select(*_all).where(_by_id), Execution)
+LOCK_EXECUTION = Q(select(*_all).where(_by_id).with_for_update(), Execution)
+BY_IDEMPOTENCY_KEY = Q(
+    select(*_all).where(
+        _e.requested_by == bindparam("b_requested_by"),
+        _e.agent == bindparam("b_agent"),
+        _e.idempotency_key == bindparam("b_key"),
+    ),
+    Execution,
+)
+EARLIER_TURNS = Q(
+    select(_e.execution_id, _e.input, _e.result, _e.status)
+    .where(
+        _e.conversation_id == bindparam("b_conversation"), _e.agent == bindparam("b_agent"), _e.ended_at.is_not(None)
+    )
+    .order_by(_e.created_at.desc(), _e.execution_id.desc())
+    .limit(bindparam("b_limit"))
+)
+OF_CONVERSATION = Q(
+    select(*_all)
+    .where(_e.conversation_id == bindparam("b_conversation"))
+    .order_by(_e.created_at.desc(), _e.execution_id.desc())
+    .limit(bindparam("b_limit")),
+    Execution,
+)
+
+
+def claim_queued(agents: Sequence[str]) -> Q[Execution]:
+    """Claims up to `b_limit` queued executions of `agents`, oldest first; each claim has a new fence."""
+    queued = (
+        select(_e.execution_id)
+        .where(_e.status == "queued", _e.run_after <= bindparam("b_now"), among(_e.agent, agents))
+        .order_by(_e.run_after, _e.execution_id)
+        .limit(bindparam("b_limit"))
+        .with_for_update(skip_locked=True)
+    )
+    return Q(
+        update(executions)
+        .where(_e.execution_id.in_(queued), _e.status == "queued")
+        .values(
+            status="running",
+            fence=_e.fence + 1,
+            attempts=_e.attempts + 1,
+            worker_id=bindparam("b_worker"),
+            lease_until=bindparam("b_lease"),
+            started_at=case((_e.started_at.is_(None), bindparam("b_now")), else_=_e.started_at),
+            version=_e.version + 1,
+        )
+        .returning(*_all),
+        Execution,
+    )
+
+
+EXTEND_LEASES = Q(
+    update(executions)
+    .where(_e.worker_id == bindparam("b_worker"), _e.status == "running")
+    .values(lease_until=bindparam("b_lease"))
+    .returning(_e.execution_id, _e.fence, _e.signals)
+)
+LAPSED = Q(
+    select(*_all)
+    .where(_e.status == "running", _e.lease_until <= bindparam("b_now"))
+    .order_by(_e.lease_until)
+    .limit(bindparam("b_limit"))
+    .with_for_update(skip_locked=True),
+    Execution,
+)
+OF_WORKER = Q(
+    select(*_all)
+    .where(_e.status == "running", _e.worker_id == bindparam("b_worker"))
+    .with_for_update(skip_locked=True),
+    Execution,
+)
+BUSY_WORKERS = Q(select(_e.worker_id).where(_e.status == "running").distinct())
+
+PROGRESS = Q(
+    update(executions)
+    .where(_mine)
+    .values(attempts=0, version=_e.version + 1, open_approvals=_e.open_approvals + bindparam("b_opened"))
+    .returning(_e.signals, _e.status)
+)
+"""Something durable happened under this claim: guards the fence and counts new approvals."""
+
+REOPEN = Q(
+    update(executions)
+    .where(_by_id)
+    .values(open_approvals=_e.open_approvals + 1, version=_e.version + 1)
+    .returning(_e.execution_id)
+)
+"""One more approval of this execution is open, whoever holds it."""
+
+PARK = Q(
+    update(executions)
+    .where(_mine)
+    .values(
+        status=case((_e.signals == bindparam("b_seen"), literal("waiting")), else_=literal("queued")),
+        worker_id=null(),
+        lease_until=null(),
+        attempts=0,
+        version=_e.version + 1,
+    )
+    .returning(_e.status)
+)
+"""Waiting only where no resolution came in that the worker has not seen; else queued, so that no wake-up is lost."""
+
+REQUEUE = Q(
+    update(executions)
+    .where(_mine)
+    .values(
+        status="queued",
+        worker_id=null(),
+        lease_until=null(),
+        run_after=bindparam("b_run_after"),
+        version=_e.version + 1,
+    )
+    .returning(_e.status)
+)
+HAND_OVER = Q(
+    update(executions)
+    .where(_mine)
+    .values(
+        status="queued",
+        worker_id=null(),
+        lease_until=null(),
+        attempts=case((_e.attempts > 0, _e.attempts - 1), else_=0),
+        version=_e.version + 1,
+    )
+    .returning(_e.status)
+)
+"""A graceful shutdown gives the claim back; that is no failed attempt."""
+
+COMPLETE = Q(
+    update(executions)
+    .where(_mine)
+    .values(
+        status=bindparam("b_status"),
+        result=bindparam("b_result"),
+        error=bindparam("b_error"),
+        finish_reason=bindparam("b_finish_reason"),
+        worker_id=null(),
+        lease_until=null(),
+        ended_at=bindparam("b_now"),
+        version=_e.version + 1,
+    )
+    .returning(_e.execution_id)
+)
+END_UNCLAIMED = Q(
+    update(executions)
+    .where(_by_id, _e.ended_at.is_(None))
+    .values(
+        status=bindparam("b_status"),
+        error=bindparam("b_error"),
+        finish_reason=bindparam("b_finish_reason"),
+        worker_id=null(),
+        lease_until=null(),
+        fence=_e.fence + 1,
+        ended_at=bindparam("b_now"),
+        version=_e.version + 1,
+    )
+    .returning(_e.execution_id)
+)
+"""Ends it whoever holds it: the new fence refuses the holder's writes."""
+
+GATE_CLOSED_WAKES = Q(
+    update(executions)
+    .where(_by_id, _e.status == "waiting")
+    .values(
+        open_approvals=_e.open_approvals - 1,
+        signals=_e.signals + 1,
+        status="queued",
+        run_after=bindparam("b_now"),
+        version=_e.version + 1,
+    )
+    .returning(_e.status)
+)
+GATE_CLOSED = Q(
+    update(executions)
+    .where(_by_id)
+    .values(open_approvals=_e.open_approvals - 1, signals=_e.signals + 1, version=_e.version + 1)
+    .returning(_e.status)
+)
+
+
+def list_executions(*, status: bool, agent: bool, after: bool) -> Q[Execution]:
+    """A page, newest first, keyset-paged by (created_at, execution_id); the flags say which filters are bound."""
+    query = select(*_all)
+    if status:
+        query = query.where(_e.status == bindparam("b_status"))
+    if agent:
+        query = query.where(_e.agent == bindparam("b_agent"))
+    if after:
+        at: BindParameter[int] = bindparam("b_at")
+        eid: BindParameter[str] = bindparam("b_id")
+        query = query.where(or_(_e.created_at < at, and_(_e.created_at == at, _e.execution_id < eid)))
+    return Q(query.order_by(_e.created_at.desc(), _e.execution_id.desc()).limit(bindparam("b_limit")), Execution)

@@ -1,0 +1,12 @@
+"""Alembic's entry: migrations run on the connection that `agent_runtime.store.migrate` hands over."""
+
+from alembic import context
+
+from agent_runtime.store.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=False,
+)
+context.run_migrations()

@@ -1,0 +1,107 @@
+"""The transactional outbox and the receipts of what was delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+
+from agent_runtime.core.canonical import canonical
+from agent_runtime.store.rows import column_names
+from agent_runtime.store.schema import outbox, receipts
+from agent_runtime.store.statement import Q
+from agent_runtime.store.tx import Tx
+
+APPROVAL_CARD = "approval.card"
+"""The card of an approval is to show its present state."""
+
+APPROVAL_NOTE = "approval.note"
+"""Something happened to an approval that is said once, below its card; the payload's `event` says what."""
+
+EXECUTION_PROGRESS = "execution.progress"
+"""The progress message of an execution is to show its present state."""
+
+EXECUTION_RESULT = "execution.result"
+"""An execution ended: whoever asked is told, once."""
+
+_o = outbox.c
+_by_id = _o.outbox_id == bindparam("b_id")
+INSERT_OUTBOX = Q(insert(outbox), columns=[name for name in column_names(outbox) if name != "outbox_id"])
+DUE_DELIVERIES = Q(
+    select(_o.outbox_id, _o.topic, _o.subject, _o.lane, _o.payload, _o.created_at, _o.attempts)
+    .where(_o.gave_up_at.is_(None), _o.next_attempt_at <= bindparam("b_now"))
+    .order_by(_o.next_attempt_at, _o.outbox_id)
+    .limit(bindparam("b_limit"))
+    .with_for_update(skip_locked=True)
+)
+NEXT_DELIVERY = Q(select(func.min(_o.next_attempt_at).label("at")).where(_o.gave_up_at.is_(None)))
+HOLD = Q(
+    update(outbox)
+    .where(_by_id)
+    .values(next_attempt_at=bindparam("b_until"), attempts=_o.attempts + 1)
+    .returning(_o.outbox_id)
+)
+"""Claims a row until then; a deliverer that dies leaves it to be claimed again."""
+
+DELIVERED = Q(delete(outbox).where(_by_id).returning(_o.outbox_id))
+POSTPONE = Q(
+    update(outbox)
+    .where(_by_id)
+    .values(next_attempt_at=bindparam("b_at"), last_error=bindparam("b_error"))
+    .returning(_o.attempts)
+)
+GIVE_UP = Q(
+    update(outbox)
+    .where(_by_id)
+    .values(gave_up_at=bindparam("b_now"), last_error=bindparam("b_error"))
+    .returning(_o.outbox_id)
+)
+UNDELIVERED = Q(select(func.count().label("n")).select_from(outbox).where(_o.gave_up_at.is_(None)))
+GIVEN_UP = Q(
+    select(_o.outbox_id, _o.topic, _o.subject, _o.last_error, _o.gave_up_at).where(
+        _o.gave_up_at.is_not(None), _o.subject == bindparam("b_subject")
+    )
+)
+
+_r = receipts.c
+_place = and_(
+    _r.notifier == bindparam("b_notifier"), _r.topic == bindparam("b_topic"), _r.subject == bindparam("b_subject")
+)
+RECEIPTS = Q(select(_r.place, _r.receipt, _r.shown_version, _r.shown_digest).where(_place).order_by(_r.created_at))
+INSERT_RECEIPT = Q(insert(receipts), columns=column_names(receipts))
+UPDATE_RECEIPT = Q(
+    update(receipts)
+    .where(_place, _r.place == bindparam("b_place"))
+    .values(
+        receipt=bindparam("b_receipt"),
+        shown_version=bindparam("b_version"),
+        shown_digest=bindparam("b_digest"),
+        updated_at=bindparam("b_now"),
+    )
+    .returning(_r.place)
+)
+SHOWN_AT_PLACE = Q(
+    select(_r.topic, _r.subject).where(_r.notifier == bindparam("b_notifier"), _r.place == bindparam("b_place"))
+)
+
+
+def enqueue(tx: Tx, topic: str, subject: str, *, lane: str = "", payload: Mapping[str, Any] | None = None) -> None:
+    """Something is to be shown or sent: `topic` about `subject` (an execution's or approval's id).
+
+    `lane` groups what is paced together (a channel); "" where the notifier works it out. Rows of one topic and subject
+    without a payload coalesce: the newest state is what is shown.
+    """
+    tx.later(
+        INSERT_OUTBOX,
+        topic=topic,
+        subject=subject,
+        lane=lane,
+        payload=canonical(dict(payload)) if payload else "{}",
+        created_at=tx.now,
+        next_attempt_at=tx.now,
+        attempts=0,
+        last_error=None,
+        gave_up_at=None,
+    )
+    tx.wake("outbox")

@@ -1,0 +1,40 @@
+"""Shared shapes of statements: every column of a table bound by name, and rows built straight into dataclasses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, literal
+
+from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.policy import Policy
+
+
+def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """`column IN (…)` with a bind a value, so that the statement compiles once."""
+    return column.in_([literal(value) for value in values])
+
+
+def column_names(table: Table) -> list[str]:
+    """The columns that an insert binds."""
+    return [column.key for column in table.columns if column.autoincrement is not True]
+
+
+def binds_of(row: Any) -> dict[str, Any]:
+    """A flat dataclass as binds."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
+_POLICY = [field.name for field in fields(ApprovalRequest)].index("policy")
+_RESOLUTION = [field.name for field in fields(ApprovalRequest)].index("resolution")
+
+
+def approval_request(*row: Any) -> ApprovalRequest:
+    """A row of `approvals`."""
+    values = list(row)
+    values[_POLICY] = Policy.from_json(json.loads(values[_POLICY]))
+    values[_RESOLUTION] = None if values[_RESOLUTION] is None else json.loads(values[_RESOLUTION])
+    return ApprovalRequest(*values)

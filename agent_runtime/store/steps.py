@@ -1,0 +1,78 @@
+"""Statements about the journal."""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, bindparam, insert, select, update
+
+from agent_runtime.core.execution import Step
+from agent_runtime.store.rows import among, column_names
+from agent_runtime.store.schema import steps
+from agent_runtime.store.statement import Q
+
+_s = steps.c
+_all = list(_s)
+_here = and_(_s.execution_id == bindparam("b_id"), _s.position == bindparam("b_position"))
+
+INSERT_STEP = Q(insert(steps), columns=column_names(steps))
+JOURNAL = Q(select(*_all).where(_s.execution_id == bindparam("b_id")).order_by(_s.position), Step)
+GET_STEP = Q(select(*_all).where(_here), Step)
+START_STEP = Q(
+    update(steps)
+    .where(_here, among(_s.status, ["proposed", "approved", "started"]))
+    .values(
+        status="started",
+        attempt=_s.attempt + 1,
+        fence=bindparam("b_fence"),
+        started_at=bindparam("b_now"),
+        arguments=bindparam("b_arguments"),
+    )
+    .returning(*_all),
+    Step,
+)
+FINISH_STARTED = Q(
+    update(steps)
+    .where(_here, _s.status == "started", _s.fence == bindparam("b_fence"))
+    .values(status=bindparam("b_status"), result=bindparam("b_result"), ended_at=bindparam("b_now"))
+    .returning(*_all),
+    Step,
+)
+"""The result of a call that was committed as started; lands also where the execution was cancelled meanwhile."""
+
+FINISH_FREE = Q(
+    update(steps)
+    .where(_here, among(_s.status, ["proposed", "approved"]))
+    .values(
+        status=bindparam("b_status"), result=bindparam("b_result"), ended_at=bindparam("b_now"), attempt=_s.attempt + 1
+    )
+    .returning(*_all),
+    Step,
+)
+"""The result of a call that needed no commit before it ran, or that did not run at all."""
+
+ANSWER_STEP = Q(
+    update(steps)
+    .where(_here, among(_s.status, ["gated", "in_doubt"]))
+    .values(
+        status=bindparam("b_status"),
+        result=bindparam("b_result"),
+        ended_at=bindparam("b_ended"),
+    )
+    .returning(*_all),
+    Step,
+)
+"""What people said about a step that waited for them."""
+
+HOLD_STEP = Q(
+    update(steps)
+    .where(_here, among(_s.status, ["proposed", "gated", "approved", "started", "in_doubt"]))
+    .values(
+        status=bindparam("b_status"),
+        approval_request_id=bindparam("b_approval"),
+        arguments=bindparam("b_arguments"),
+        digest=bindparam("b_digest"),
+        tool_version=bindparam("b_tool_version"),
+    )
+    .returning(*_all),
+    Step,
+)
+"""The step waits for people: `gated` or `in_doubt`."""

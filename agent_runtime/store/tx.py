@@ -1,0 +1,45 @@
+"""What an operation sees of a transaction: the same on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+from agent_runtime.store.statement import Q
+
+R = TypeVar("R")
+
+
+class Tx(Protocol):
+    """One request's part of a writer's transaction.
+
+    An operation is a plain function `f(tx, …)`. It may run twice (a batch that fails is replayed one by one), so it has
+    no effects outside `tx`. Rows written by `later` are invisible to reads in the same batch.
+    """
+
+    now: int
+    """The transaction's time, epoch microseconds: the database's on PostgreSQL, the injected clock's on SQLite."""
+
+    def one(self, q: Q[R], /, **binds: Any) -> R | None:
+        """The first row, or None."""
+        ...
+
+    def all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
+        """Every row."""
+        ...
+
+    def run(self, q: Q[R], /, **binds: Any) -> R | None:
+        """An immediate write. With RETURNING: the first row, or None where nothing landed."""
+        ...
+
+    def run_all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
+        """An immediate write with RETURNING: every row that it returns."""
+        ...
+
+    def later(self, q: Q[Any], /, **binds: Any) -> None:
+        """An insert deferred to the commit; one executemany a statement a commit."""
+        ...
+
+    def wake(self, topic: str) -> None:
+        """Announces `topic` once the transaction has committed."""
+        ...

@@ -1,0 +1,36 @@
+"""What shows approvals to people and lets them decide, found by entry point: a notifier, routes and a lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from agent_runtime.core.policy import Approval
+from agent_runtime.delivery.notifier import Notifier
+
+
+class Surface(Protocol):
+    """One such place, open while the runtime is. An entry point's class also has `create`, see `SurfaceFactory`."""
+
+    name: str
+    notifier: Notifier
+    approval_defaults: Approval
+    """The environment's answers for approvals that are shown here: reviewers, channel, ladder."""
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """What it adds to the HTTP server."""
+        ...
+
+    async def start(self) -> None:
+        """Opens it; being away is no error: it goes on trying in the background."""
+        ...
+
+    async def stop(self) -> None:
+        """Closes it."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """What /readyz tells about it (JSON values)."""
+        ...
