@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from agent_runtime.core.canonical import digest
 from agent_runtime.errors import InvalidDefinition
-from agent_runtime.tool import Tool, as_tools
+from agent_runtime.tools import Tool, as_tools
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _MODEL = re.compile(r"([\w.-]+/)?[\w.:/@-]+")

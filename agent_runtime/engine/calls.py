@@ -23,7 +23,7 @@ from agent_runtime.core.policy import Defaults
 from agent_runtime.errors import LostClaim, ToolTimedOut
 from agent_runtime.operations.advance import AskedAgain, CallStarted, ask_in_doubt, finish_call, start_call
 from agent_runtime.store.database import Database
-from agent_runtime.tool import IDEMPOTENCY_KEY, Tool, json_value
+from agent_runtime.tools import IDEMPOTENCY_KEY, Tool, json_value
 
 log = structlog.get_logger(__name__)
 

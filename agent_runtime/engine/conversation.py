@@ -27,7 +27,7 @@ from agent_runtime.operations.claim import Claim, park
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION
 from agent_runtime.store.steps import JOURNAL
-from agent_runtime.tool import json_value
+from agent_runtime.tools import json_value
 
 log = structlog.get_logger(__name__)
 

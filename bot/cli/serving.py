@@ -1,0 +1,120 @@
+"""`countersign serve` and `countersign demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from bot.cli.session import ENV_FILE
+
+
+def serve(
+    agents: Annotated[
+        list[str] | None,
+        typer.Option("--agents", metavar="MODULE:ATTR", help="An Agent, a list of them, or a module; may be repeated."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen; COUNTERSIGN_HOST, else 127.0.0.1.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="COUNTERSIGN_PORT, else 8080; 0 for any free one.")
+    ] = None,
+) -> None:
+    """Serve agents, the HTTP API, timers, and Slack where its tokens are set. Ctrl-C stops it cleanly."""
+    from agent_runtime import server
+    from agent_runtime.loading import load_agents
+    from agent_runtime.settings import Settings, load
+
+    configure_logging()
+    settings: Settings = load(Settings, env_file=ENV_FILE, host=host, port=port)
+    loaded = load_agents(agents or [])
+
+    def ready(up: server.Server) -> None:
+        typer.echo(f"API and dashboard: {up.url}")
+        typer.echo(f"Agents: {', '.join(sorted(up.runtime.agents)) or 'none (name them with --agents module:attr)'}")
+        if not up.runtime.surfaces:
+            typer.echo(
+                "Slack: not configured; set SLACK_BOT_TOKEN, and SLACK_APP_TOKEN (Socket Mode) or "
+                "SLACK_SIGNING_SECRET (HTTP mode). API and timers are served."
+            )
+        for surface in up.runtime.surfaces:
+            typer.echo(f"Slack: {surface.status().get('summary', 'configured')}")
+        sys.stdout.flush()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        stop_at_end_of_input(stop)
+        await server.serve(loaded, settings=settings, env_file=ENV_FILE, ready=ready, stop=stop)
+
+    asyncio.run(run())
+
+
+def demo(
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The server's port; COUNTERSIGN_PORT, else 8080.")
+    ] = None,
+    sandbox_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="The local workspace's port; COUNTERSIGN_SANDBOX_PORT, else 8090."),
+    ] = None,
+) -> None:
+    """Run the main job with no account anywhere: a local Slack workspace, a scripted model, two sample agents."""
+    from bot.demo.supervisor import Ports, run_demo
+
+    ports = Ports(
+        server=port if port is not None else port_setting("COUNTERSIGN_PORT", 8080),
+        sandbox=sandbox_port if sandbox_port is not None else port_setting("COUNTERSIGN_SANDBOX_PORT", 8090),
+    )
+    raise typer.Exit(asyncio.run(run_demo(ports)))
+
+
+def port_setting(name: str, default: int) -> int:
+    """A port from the environment; raises InvalidSetting naming it."""
+    from agent_runtime.errors import InvalidSetting
+
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) > 65535:
+        raise InvalidSetting(f"{name}: {text!r} is no port; write 0 to 65535 (0 for any free one)")
+    return int(text)
+
+
+def configure_logging() -> None:
+    """Structured lines on standard error; bodies and tokens are never among them."""
+    import structlog
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+            if sys.stderr.isatty()
+            else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def stop_at_end_of_input(stop: asyncio.Event) -> None:
+    """Where standard input is a pipe, its end stops the process: it never outlives the parent at the other end."""
+    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+        return
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait, daemon=True, name="end-of-input").start()

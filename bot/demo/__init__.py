@@ -1,0 +1,1 @@
+"""The demo: the real server beside a local Slack workspace and a scripted model, each a process of its own."""

@@ -1,0 +1,159 @@
+"""Starts the workspace, the scripted model and the server; stops and starts the server as the page asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import aiohttp
+
+from bot.demo.child import Child, ChildFailed
+from bot.demo.workspace import server_environment, workspace
+
+STARTS_WITHIN = 50.0
+STOPS_WITHIN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the demo listens on loopback; 0 for any free port."""
+
+    server: int
+    sandbox: int
+
+
+async def run_demo(ports: Ports) -> int:
+    """Runs until Ctrl-C, SIGTERM or the end of a piped standard input; the exit status."""
+    from bot.cli.serving import stop_at_end_of_input
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    stop_at_end_of_input(stop)
+    folder = Path(tempfile.mkdtemp(prefix="countersign-demo-"))
+    demo = Demo(ports, folder)
+    try:
+        starting = asyncio.create_task(demo.start())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await stopping
+        else:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        return 0
+    finally:
+        await demo.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Demo:
+    """The three processes, and what connects them."""
+
+    def __init__(self, ports: Ports, folder: Path) -> None:
+        self._ports = ports
+        self._folder = folder
+        self._config = workspace()
+        self._children: list[Child] = []
+        self._server: Child | None = None
+        self._server_port = ports.server
+        self._environment: dict[str, str] = {}
+        self._listening: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Everything up, the URLs printed, and a first card on its way."""
+        config_file = self._folder / "workspace.json"
+        config_file.touch(mode=0o600)
+        config_file.write_text(self._config.model_dump_json())
+        (sandbox, sandbox_url), (_, model_url) = await asyncio.gather(
+            self._spawn(
+                "the local Slack workspace",
+                "bot.sandbox",
+                ["--port", str(self._ports.sandbox), "--config", str(config_file)],
+            ),
+            self._spawn("the scripted model", "bot.scripted_model", []),
+        )
+        self._environment = server_environment(self._config, self._folder, sandbox_url, model_url)
+        self._listening.append(asyncio.create_task(self._obey(sandbox)))
+        server_url = await self._start_server()
+        say(f"API and dashboard: {server_url}")
+        say(f"Slack sandbox: {sandbox_url}")
+        say("Press Ctrl-C to stop. Everything here is local: no account, no key, no real workspace.")
+        await self._ask_first(sandbox_url)
+
+    async def stop(self) -> None:
+        """Everything down, the server first and gracefully."""
+        for listening in self._listening:
+            listening.cancel()
+        await asyncio.gather(*self._listening, return_exceptions=True)
+        if self._server is not None:
+            await self._server.stop(STOPS_WITHIN)
+        await asyncio.gather(*(child.stop(STOPS_WITHIN) for child in self._children))
+
+    async def _spawn(self, name: str, module: str, arguments: list[str]) -> tuple[Child, str]:
+        child = await Child.start(name, module, arguments, os.environ)
+        self._children.append(child)
+        ready = json.loads(await child.first_line(STARTS_WITHIN))
+        return child, str(ready["url"])
+
+    async def _start_server(self) -> str:
+        arguments = ["serve", "--host", "127.0.0.1", "--port", str(self._server_port)]
+        for sample in ("refund_agent", "prod_change_demo"):
+            arguments += ["--agents", f"{samples_package()}.{sample}:agent"]
+        server = await Child.start("the server", "bot", arguments, self._environment)
+        self._server = server
+        url = (await server.first_line(STARTS_WITHIN)).removeprefix("API and dashboard: ")
+        self._server_port = int(url.rpartition(":")[2])
+        self._listening.append(asyncio.create_task(_drain(server)))
+        return url
+
+    async def _obey(self, sandbox: Child) -> None:
+        """The page may stop the server hard, as a crash would, and start it again."""
+        async for line in sandbox.lines():
+            event = json.loads(line).get("event")
+            if event == "server.kill" and self._server is not None:
+                self._server.kill()
+                await self._server.process.wait()
+                say("The server was stopped hard (kill -9), as the page asked.")
+            elif event == "server.start" and (self._server is None or self._server.process.returncode is not None):
+                try:
+                    say(f"The server is up again: {await self._start_server()}")
+                except ChildFailed as error:
+                    say(f"The server did not start again: {error.message}")
+
+    async def _ask_first(self, sandbox_url: str) -> None:
+        """The first scenario, so that a card waits when the page is opened."""
+        async with aiohttp.ClientSession() as http:
+            url = f"{sandbox_url}/sandbox/api/scenarios/{self._config.scenarios[0].id}"
+            async with http.post(url, json={}) as answer:
+                if answer.status >= 400:
+                    raise ChildFailed(f"the local workspace refused the first message: {await answer.text()}")
+
+
+def samples_package() -> str:
+    """Where the sample agents are: `bot.samples` in a wheel, `examples` in a checkout."""
+    return "bot.samples" if find_spec("bot.samples") else "examples"
+
+
+async def _drain(server: Child) -> None:
+    """Reads on, so that the pipe never fills."""
+    with contextlib.suppress(asyncio.CancelledError):
+        async for _ in server.lines():
+            pass
+
+
+def say(line: str) -> None:
+    """A line for whoever runs the demo."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Sample agents: `countersign serve --agents examples.refund_agent:agent`."""
