@@ -95,8 +95,14 @@ class Agent:
         return f"<Agent {self.name}>"
 
 
-def _is_closed(schema: dict[str, Any]) -> bool:
-    """Strict structured output needs every object closed and every field required."""
-    return schema.get("additionalProperties") is False and set(schema.get("required", ())) == set(
-        schema.get("properties", ())
-    )
+def _is_closed(schema: Any) -> bool:
+    """Strict structured output needs every object, at every level, closed and every field of it required."""
+    if isinstance(schema, list):
+        return all(map(_is_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    if schema.get("type") == "object" or "properties" in schema:
+        closed = schema.get("additionalProperties") is False
+        if not closed or set(schema.get("required", ())) != set(schema.get("properties", ())):
+            return False
+    return all(map(_is_closed, schema.values()))

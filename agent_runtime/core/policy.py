@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from agent_runtime.core.duration import DAY, Duration, microseconds
 from agent_runtime.core.principal import Actor, Via
+from agent_runtime.core.redaction import parse_path
 from agent_runtime.errors import InvalidDefinition, InvalidRequest, NotAuthorized
 
 Risk = Literal["normal", "high"]
@@ -59,6 +60,8 @@ class Approval:
                 raise InvalidDefinition(f"{field}: {value!r} must be one of {', '.join(allowed)}")
         if isinstance(self.allowed_via, str) or not set(self.allowed_via or ()) <= set(Via):
             raise InvalidDefinition(f"allowed_via: {self.allowed_via!r} must be a list out of {', '.join(Via)}")
+        for path in self.redact or ():
+            parse_path(path)
         try:
             for field in ("valid_for", "remind_after", "escalate_after"):
                 if (value := getattr(self, field)) is not None:
