@@ -1,0 +1,66 @@
+"""Gives people more time: the expiry of a pending approval moves, and the warning comes again."""
+
+from __future__ import annotations
+
+from agent_runtime.core import ladder
+from agent_runtime.core.approval import ApprovalRequest, already_resolved
+from agent_runtime.core.duration import rfc3339
+from agent_runtime.core.ladder import Rung
+from agent_runtime.core.policy import may_decide
+from agent_runtime.core.principal import Actor, Via
+from agent_runtime.errors import ApprovalExpired, Conflict
+from agent_runtime.operations.resolve import load
+from agent_runtime.store.approvals import CLIMB
+from agent_runtime.store.events import record
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, enqueue
+from agent_runtime.store.tx import Tx
+
+MOST_EXTENSIONS = 3
+"""How often one approval may be extended, so that extending is no way to keep it open for ever."""
+
+
+def extend(tx: Tx, approval_request_id: str, *, by: Actor, via: Via) -> ApprovalRequest:
+    """Adds the approval's original life to its expiry. Whoever may decide may extend.
+
+    Raises NotFound, NotAuthorized, AlreadyResolved, ApprovalExpired, or Conflict where it has no expiry to move yet
+    or was extended MOST_EXTENSIONS times.
+    """
+    approval = load(tx, approval_request_id)
+    policy = approval.policy
+    may_decide(policy, requested_by=approval.requested_by, by=by, via=via, widened=bool(approval.widened))
+    if not approval.pending:
+        raise already_resolved(approval)
+    if approval.expires_at is None or policy.expires_after is None:
+        raise Conflict("this approval has no expiry to extend")
+    if tx.now >= approval.expires_at:
+        raise ApprovalExpired(f"this approval expired at {rfc3339(approval.expires_at)}; nothing runs")
+    if approval.extensions >= MOST_EXTENSIONS:
+        raise Conflict(f"this approval was extended {MOST_EXTENSIONS} times already; decide it or let it expire")
+    expires_at = approval.expires_at + policy.expires_after
+    done = approval.rungs_done & ~Rung.warn
+    due = ladder.next_due(policy, approval.created_at, approval.clock_started_at, expires_at, done)
+    extended = tx.run(
+        CLIMB,
+        b_id=approval_request_id,
+        b_clock=approval.clock_started_at,
+        b_expires=expires_at,
+        b_due=due.at if due else None,
+        b_done=int(done),
+        b_widened=approval.widened,
+        b_extensions=approval.extensions + 1,
+    )
+    assert extended is not None
+    record(
+        tx,
+        "approval.extended",
+        execution_id=approval.execution_id,
+        approval_request_id=approval_request_id,
+        by=by,
+        via=via,
+        data={"expires_at": expires_at, "extensions": extended.extensions},
+    )
+    if policy.notified:
+        enqueue(tx, APPROVAL_CARD, approval_request_id)
+        enqueue(tx, APPROVAL_NOTE, approval_request_id, payload={"event": "extended", "n": extended.extensions})
+    tx.wake(f"approval:{approval_request_id}")
+    return extended
