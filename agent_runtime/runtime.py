@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
@@ -64,42 +65,43 @@ class AgentRuntime:
         self._background: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self.database = await Database.open(self.settings.database_url, clock=self._clock)
-        try:
+        async with AsyncExitStack() as opening:
+            self.database = await opening.enter_async_context(
+                await Database.open(self.settings.database_url, clock=self._clock)
+            )
             if self._with_surfaces:
                 self.surfaces = load_surfaces(self.database, self._env_file)
             self.defaults = defaults(self.settings, self.surfaces)
             self.model = self._model or chat_model(self.settings)
+            opening.push_async_callback(self.model.close)
             self.worker = Worker(
                 self.database, self.agents, self.model, self.defaults, concurrency=self.settings.concurrency
             )
-            self._lock = self._hold_lock()
-            self._clockwork = Clockwork(self.database)
+            if (lock := self._hold_lock()) is not None:
+                opening.enter_context(lock)
+            opening.push_async_callback(self._end_background)
             for surface in self.surfaces:
+                opening.push_async_callback(surface.stop)
                 await surface.start()
                 self._spawn(Outbox(self.database, surface.notifier).run(), "countersign-outbox")
+            clockwork = Clockwork(self.database)
+            clockwork.start()
+            opening.push_async_callback(clockwork.stop)
+            opening.push_async_callback(self.worker.stop)
             self._spawn(self.worker.run(), "countersign-worker")
-            self._clockwork.start()
-        except BaseException:
-            await self.database.close()
-            raise
+            self._open = opening.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stops claiming, drains what runs (30 s at most), hands the rest over; what waits stays waiting."""
-        await self.worker.stop()
-        await self._clockwork.stop()
-        for surface in self.surfaces:
-            await surface.stop()
+        await self._open.aclose()
+
+    async def _end_background(self) -> None:
         for background in self._background:
             background.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await self.model.close()
-        if self._lock is not None:
-            self._lock.release()
-        await self.database.close()
 
     async def deploy_async(self, *agents: Agent, by: Actor = LOCAL_OPERATOR) -> None:
         """Stores the agents' definitions as the ones that start new executions, and runs them here."""

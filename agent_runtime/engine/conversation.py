@@ -132,7 +132,7 @@ class Conversation:
                             return False
                     await self._wait(running, woken)
                     if woken.is_set():
-                        seen = await self._reload(set(running))
+                        seen = await self._reload(seen, set(running))
         finally:
             await _abandon(list(running.values()))
 
@@ -149,13 +149,15 @@ class Conversation:
         for position in [position for position, call in running.items() if call.done()]:
             self._replace(running.pop(position).result())
 
-    async def _reload(self, running: set[int]) -> int:
+    async def _reload(self, seen: int, running: set[int]) -> int:
         """Takes up what people decided; the signals are read first, so that none is missed when parking."""
         current = await self.database.one(GET_EXECUTION, b_id=self.execution.execution_id)
+        if current is not None and current.signals == seen:
+            return seen
         for step in await self.database.all(JOURNAL, b_id=self.execution.execution_id):
             if step.position not in running:
                 self._replace(step)
-        return self.execution.signals if current is None else current.signals
+        return seen if current is None else current.signals
 
     def _replace(self, step: Step) -> None:
         if step.position < len(self.journal):

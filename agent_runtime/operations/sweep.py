@@ -76,7 +76,8 @@ def climb(tx: Tx, approval: ApprovalRequest) -> ApprovalRequest:
             data={"escalate_to": list(approval.policy.escalate_to)} if event == "escalated" else {},
         )
         if approval.policy.notified:
-            enqueue(tx, APPROVAL_NOTE, approval.approval_request_id, payload={"event": event})
+            again = {"n": approval.extensions} if approval.extensions else {}
+            enqueue(tx, APPROVAL_NOTE, approval.approval_request_id, payload={"event": event, **again})
     if approval.policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
     tx.wake(f"approval:{approval.approval_request_id}")
