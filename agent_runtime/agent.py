@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -62,6 +63,7 @@ class Agent:
         """Its tool of that name, or None."""
         return self._tools.get(name)
 
+    @functools.cached_property
     def tool_schemas(self) -> list[dict[str, Any]]:
         """The tools as the chat API takes them, in the given order."""
         return [
@@ -72,6 +74,7 @@ class Agent:
             for tool in self.tools
         ]
 
+    @functools.cached_property
     def response_format(self) -> dict[str, Any] | None:
         """The chat API's structured output for `output_type`, or None."""
         if self.output_adapter is None:
@@ -87,7 +90,7 @@ class Agent:
             "model": self.model,
             "instructions": self.instructions,
             "tools": [tool.definition() for tool in self.tools],
-            "output": self.response_format(),
+            "output": self.response_format,
             "max_turns": self.max_turns,
         }
 

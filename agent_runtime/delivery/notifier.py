@@ -34,12 +34,14 @@ class Place:
     """Where something is shown: `key` names it for good (unique a notifier, topic and subject), `lane` is paced
     together.
 
-    `address` is the notifier's own (JSON values), such as a channel and a thread.
+    `address` is the notifier's own (JSON values), such as a channel and a thread. `instead` are the places to try, in
+    order, where this one takes nothing.
     """
 
     key: str
     lane: str
     address: Mapping[str, Any] = field(default_factory=dict)
+    instead: Sequence[Place] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class Notifier(Protocol):
         """Shows it anew; returns the receipt."""
         ...
 
-    async def update(self, notice: Notice, receipt: Receipt) -> None:
-        """Shows the newest state where it is shown already."""
+    async def update(self, notice: Notice, receipt: Receipt) -> Mapping[str, Any] | None:
+        """Shows the newest state where it is shown already; a new receipt where it had to be shown anew."""
         ...
 
     async def find(self, notice: Notice, place: Place) -> Mapping[str, Any] | None:

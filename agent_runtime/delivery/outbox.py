@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,19 +145,29 @@ class Outbox:
         refused: list[str] = []
         if delivery.topic in REPAINTED:
             for receipt in shown:
-                await self._update(delivery, receipt)
+                await self._update(delivery, receipt, refused)
         for place in places:
-            if place.key in known:
-                continue
-            try:
-                await self._post(delivery, place)
-            except Undeliverable as error:
-                refused.append(f"{place.key}: {error}")
-        if refused and len(refused) == len(places) and not shown:
+            if await self._show(delivery, place, known, refused):
+                known.add(place.key)
+        if refused and not known:
             raise Undeliverable("; ".join(refused))
         if refused:
             await self.database.write(record_undeliverable, delivery, refused)
         await self.database.write(delivered, delivery.ids)
+
+    async def _show(self, delivery: Delivery, place: Place, known: set[str], refused: list[str]) -> bool:
+        """Posts at the place, or at the first that takes it of those to try instead; False where none does."""
+        candidates = (place, *place.instead)
+        if any(candidate.key in known for candidate in candidates):
+            return True
+        for candidate in candidates:
+            try:
+                await self._post(delivery, candidate)
+            except Undeliverable as error:
+                refused.append(f"{candidate.key}: {error}")
+            else:
+                return True
+        return False
 
     async def _post(self, delivery: Delivery, place: Place) -> None:
         await self._paced(place.lane)
@@ -165,33 +175,37 @@ class Outbox:
         if current is None:
             return
         try:
-            found = await self.notifier.find(current, place) if delivery.attempts > 1 else None
-            receipt = dict(found if found is not None else await self.notifier.post(current, place))
+            receipt = await self.notifier.find(current, place) if delivery.attempts > 1 else None
+            if receipt is None:
+                receipt = await self.notifier.post(current, place)
+            elif delivery.topic in REPAINTED:
+                receipt = await self.notifier.update(current, Receipt(place.key, receipt)) or receipt
         except RetryAfter as error:
             self._block(place.lane, error)
             raise
-        await self.database.write(
-            keep_receipt,
-            self.notifier.name,
-            delivery,
-            place.key,
-            {**receipt, "lane": place.lane},
-            0 if found is not None else current.version,
-        )
+        await self._keep(delivery, place.key, receipt, place.lane, current.version)
 
-    async def _update(self, delivery: Delivery, receipt: Receipt) -> None:
+    async def _update(self, delivery: Delivery, receipt: Receipt, refused: list[str]) -> None:
         lane = str(receipt.receipt.get("lane", ""))
-        await self._paced(lane)
+        await self._paced(_edits(lane))
         current = await self._notice(delivery)
         if current is None or current.version <= receipt.shown_version:
             return
         try:
-            await self.notifier.update(current, receipt)
+            anew = await self.notifier.update(current, receipt)
+        except Undeliverable as error:
+            refused.append(f"{receipt.place}: {error}")
+            return
         except RetryAfter as error:
-            self._block(lane, error)
+            self._block(_edits(lane), error)
             raise
+        await self._keep(delivery, receipt.place, anew or receipt.receipt, lane, current.version)
+
+    async def _keep(
+        self, delivery: Delivery, place: str, receipt: Mapping[str, Any], lane: str, version: int
+    ) -> None:
         await self.database.write(
-            keep_receipt, self.notifier.name, delivery, receipt.place, dict(receipt.receipt), current.version
+            keep_receipt, self.notifier.name, delivery, place, {**receipt, "lane": lane}, version
         )
 
     async def _notice(self, delivery: Delivery) -> Notice | None:
@@ -302,6 +316,11 @@ def record_undeliverable(tx: Tx, delivery: Delivery, reasons: Sequence[str]) -> 
         approval_request_id=approval.approval_request_id if approval else None,
         data={"topic": delivery.topic, "reasons": list(reasons)},
     )
+
+
+def _edits(lane: str) -> str:
+    """Edits are limited apart from posts, and must not wait behind them."""
+    return f"{lane} (edits)"
 
 
 def _receipt_subject(delivery: Delivery) -> str:

@@ -71,8 +71,8 @@ class Conversation:
         request = ModelRequest(
             model=self.agent.model,
             messages=messages(self.agent.instructions, self.execution, self.journal),
-            tools=self.agent.tool_schemas(),
-            response_format=self.agent.response_format(),
+            tools=self.agent.tool_schemas,
+            response_format=self.agent.response_format,
         )
         reply = await self.model.complete(request)
         proposed = [self._proposed(call) for call in reply["message"].get("tool_calls") or ()]

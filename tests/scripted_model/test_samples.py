@@ -73,7 +73,7 @@ async def test_its_script_plays_it_to_one_effect(name: str, tmp_path: Path, monk
 async def played(agent: Agent, prompt: str) -> str:
     """The agent's last words when every call is run at once, as if all were approved."""
     messages: list[Any] = [{"role": "system", "content": agent.instructions}, {"role": "user", "content": prompt}]
-    tools: Any = agent.tool_schemas()
+    tools: Any = agent.tool_schemas
     async with serve_scripted_model() as model, AsyncOpenAI(base_url=model.base_url, api_key="x") as client:
         for _ in range(5):
             answer = await client.chat.completions.create(model="gpt-4o-mini", messages=messages, tools=tools)

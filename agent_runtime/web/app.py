@@ -1,0 +1,59 @@
+"""The aiohttp application: resources, what guards them, and what ends with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from agent_runtime.settings import Settings
+from agent_runtime.store.database import Database
+from agent_runtime.web import approvals, events, execute, executions, health, index, openapi, webhook
+from agent_runtime.web.access_log import access_log
+from agent_runtime.web.authentication import DATABASE, authentication
+from agent_runtime.web.bodies import MAX_BYTES
+from agent_runtime.web.endpoint import AnyEndpoint
+from agent_runtime.web.headers import add_headers
+from agent_runtime.web.problems import problems
+from agent_runtime.web.signatures import WebhookKeys
+from agent_runtime.web.waiting import WAITING, Waiting, stop_waiting
+
+ENDPOINTS: tuple[AnyEndpoint, ...] = (
+    *execute.ENDPOINTS,
+    *executions.ENDPOINTS,
+    *approvals.ENDPOINTS,
+    *events.ENDPOINTS,
+    *webhook.ENDPOINTS,
+    *health.ENDPOINTS,
+    *openapi.ENDPOINTS,
+    *index.ENDPOINTS,
+)
+
+
+def create_app(
+    database: Database,
+    settings: Settings,
+    *,
+    routes: Sequence[web.RouteDef] = (),
+    status: Callable[[], Mapping[str, Any]] = dict,
+) -> web.Application:
+    """The HTTP API on an open database.
+
+    `routes` are added by surfaces (such as `/slack/events`); `status` is what /readyz lists beside its own checks
+    (`worker` False: this server's worker has ended). Serve it with `AppRunner(app, access_log=None)`: it logs its own
+    requests. Raises InvalidSetting for a webhook secret that cannot be used.
+    """
+    app = web.Application(client_max_size=MAX_BYTES, middlewares=[access_log, problems, authentication])
+    app[DATABASE] = database
+    app[WAITING] = Waiting()
+    app[health.STATUS] = status
+    app[openapi.DOCUMENT] = openapi.document(ENDPOINTS)
+    secret = settings.approval_webhook_secret
+    if secret is not None:
+        app[webhook.KEYS] = WebhookKeys.of(secret.get_secret_value(), settings.webhook_signatures)
+    app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
+    app.add_routes(routes)
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(stop_waiting)
+    return app

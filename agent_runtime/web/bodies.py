@@ -1,0 +1,158 @@
+"""What clients send, parsed strictly: nothing is guessed, defaulted or ignored, and errors name the field."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent_runtime.core.canonical import JsonValue, parse_json
+from agent_runtime.errors import InvalidRequest
+
+MAX_BYTES = 262_144
+"""A body's size at most."""
+
+_SECONDS_TO_SEND = 30.0
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character (U+0000), which no database text can hold; remove it")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Words = Annotated[Text, Field(max_length=10_000)]
+
+
+class Body(BaseModel):
+    """A request body: a closed JSON object whose values have the very types that are asked for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class StartBody(Body):
+    """Starts an execution: a prompt or an input."""
+
+    prompt: Text | None = Field(None, description="what the agent is to do, in words")
+    input: dict[str, Any] | None = Field(None, description="the same as a JSON object, or a reasoner's arguments")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.prompt is None) == (self.input is None):
+            raise ValueError("send either a prompt (text) or an input (a JSON object)")
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """What operations.start takes."""
+        return {"prompt": self.prompt} if self.prompt is not None else {"input": self.input}
+
+
+class CancelBody(Body):
+    """Cancels an execution; the body may be left out."""
+
+    reason: Words = Field("", description="why, for the record")
+
+
+Verdicts = Literal["approved", "rejected", "request_changes", "approve", "reject"]
+
+
+class DecisionBody(Body):
+    """One decision on one approval."""
+
+    decision: Verdicts = Field(description="approved, rejected or request_changes")
+    feedback: Words | None = Field(None, description="what the agent is told, verbatim")
+    edited_arguments: dict[str, Any] | None = Field(
+        None, description="what is to run instead; only with approved, and where the approval allows edits"
+    )
+    digest: str | None = Field(None, max_length=200, description="that of what was shown; a stale one is refused")
+
+
+class SettleBody(Body):
+    """What became of a call in doubt."""
+
+    outcome: Literal["happened", "not_happened", "stop"] = Field(
+        description="happened (with its result), not_happened (ask afresh, then run), or stop"
+    )
+    result: Any = Field(None, description="the call's result, any JSON value; only with happened")
+    evidence: Words | None = Field(None, description="how that is known, for the record")
+
+    @model_validator(mode="after")
+    def _result_of_what_happened(self) -> Self:
+        if "result" in self.model_fields_set and self.outcome != "happened":
+            raise ValueError("result: only a call that happened has one; leave it out")
+        return self
+
+
+class WebhookBody(Body):
+    """A decision by the signed webhook."""
+
+    requestId: str = Field(description="the approval_request_id", min_length=1, max_length=200)
+    decision: Verdicts = Field(description="approved, rejected or request_changes")
+    feedback: Words | None = Field(None, description="what the agent is told, verbatim")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def body_of(request: web.Request, model: type[M], *, optional: bool = False) -> M:
+    """The request's body. Raises InvalidRequest naming each field that cannot be used, with the remedy."""
+    raw = await raw_body(request)
+    if optional and not raw:
+        return model()
+    return parse(raw, model)
+
+
+async def raw_body(request: web.Request) -> bytes:
+    """The exact bytes; a body that is too large or too slow is refused as 413 or 408."""
+    try:
+        async with asyncio.timeout(_SECONDS_TO_SEND):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+
+
+def parse(raw: bytes, model: type[M]) -> M:
+    """`raw` as `model`; raises InvalidRequest."""
+    return validated(parse_object(raw), model)
+
+
+def parse_object(raw: bytes) -> dict[str, JsonValue]:
+    """`raw` as a JSON object; raises InvalidRequest (duplicate keys, NaN, depth, size: see parse_json)."""
+    value = parse_json(raw, max_bytes=MAX_BYTES) if raw else None
+    if not isinstance(value, dict):
+        raise InvalidRequest("body: must be a JSON object")
+    return value
+
+
+def validated(value: Any, model: type[M]) -> M:
+    """`value` as `model`; raises InvalidRequest with one entry in `errors` for each field that cannot be used."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [_in_words(dict(problem), model) for problem in error.errors(include_url=False, include_input=False)]
+    detail = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
+    raise InvalidRequest(detail, errors=problems)
+
+
+def _in_words(problem: dict[str, Any], model: type[BaseModel]) -> dict[str, str]:
+    path = problem["loc"]
+    field = ".".join(str(step) for step in path) or "body"
+    known = model.model_fields.get(str(path[0])) if path else None
+    meaning = f": {known.description}" if known is not None and known.description else ""
+    if problem["type"] == "missing":
+        message = f"is missing; send {known.description if known is not None else 'it'}"
+    elif problem["type"] == "extra_forbidden":
+        message = f"is unknown here; known are {', '.join(model.model_fields)}"
+    elif problem["type"] == "literal_error":
+        message = f"must be one of {problem['ctx']['expected'].replace(' or ', ', ')}"
+    elif problem["type"] == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+        owner, separator, rest = message.partition(": ")
+        if not path and separator and owner in model.model_fields:
+            field, message = owner, rest
+    else:
+        message = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}{meaning}"
+    return {"field": field, "message": message}

@@ -1,0 +1,140 @@
+"""Starting executions: at once, or answered when they complete or wait."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from agent_runtime.core.duration import SECOND
+from agent_runtime.core.execution import Execution, ExecutionStatus
+from agent_runtime.core.principal import Via
+from agent_runtime.errors import InvalidRequest, NotFound
+from agent_runtime.operations.start import Start, start
+from agent_runtime.operations.tokens import Scope
+from agent_runtime.store.agents import LATEST_DEFINITION, LIVE_WORKERS
+from agent_runtime.store.database import Database
+from agent_runtime.store.executions import GET_EXECUTION
+from agent_runtime.web.answers import StartedAnswer
+from agent_runtime.web.authentication import DATABASE, Identity
+from agent_runtime.web.bodies import StartBody, body_of
+from agent_runtime.web.endpoint import Endpoint, answered
+from agent_runtime.web.queries import LONGEST_WAIT
+from agent_runtime.web.views import execution_with_steps
+from agent_runtime.web.waiting import wait_until
+
+WORKER_HORIZON = 30 * SECOND
+"""A worker without a heartbeat for this long serves nobody."""
+
+_TARGET = re.compile(r"(?P<agent>[A-Za-z_][\w-]*)(?:\.(?P<reasoner>[A-Za-z_][\w-]*))?", re.ASCII)
+_KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
+_AT_REST = frozenset(
+    {ExecutionStatus.waiting, ExecutionStatus.succeeded, ExecutionStatus.failed, ExecutionStatus.cancelled}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path asks to run."""
+
+    agent: str
+    reasoner: str | None
+
+
+async def target(request: web.Request) -> Target:
+    """The deployed agent, and its reasoner where one is named; raises NotFound."""
+    match = _TARGET.fullmatch(request.match_info["target"])
+    definition = None
+    if match is not None:
+        definition = await request.app[DATABASE].one(LATEST_DEFINITION, b_agent=match["agent"])
+    if match is None or definition is None:
+        raise NotFound("no agent of this name is deployed; start `countersign serve --agents …` with it")
+    reasoners = json.loads(definition.definition).get("reasoners", [])
+    if match["reasoner"] is not None and match["reasoner"] not in {reasoner["name"] for reasoner in reasoners}:
+        raise NotFound(f"the agent {match['agent']} has no reasoner of this name")
+    return Target(match["agent"], match["reasoner"])
+
+
+async def start_queued(request: web.Request, identity: Identity, wanted: Target) -> web.StreamResponse:
+    execution = await _start(request, identity, wanted)
+    return await _started(request, execution, 202)
+
+
+async def start_and_wait(request: web.Request, identity: Identity, wanted: Target) -> web.StreamResponse:
+    database = request.app[DATABASE]
+    execution = await _start(request, identity, wanted)
+
+    async def at_rest() -> bool:
+        nonlocal execution
+        execution = await database.one(GET_EXECUTION, b_id=execution.execution_id) or execution
+        if execution.status in _AT_REST:
+            return True
+        return execution.status == ExecutionStatus.queued and await no_worker(database, execution.agent)
+
+    await wait_until(request, f"execution:{execution.execution_id}", at_rest, seconds=LONGEST_WAIT)
+    return await _started(request, execution, 200 if execution.status in _AT_REST else 202)
+
+
+async def _start(request: web.Request, identity: Identity, wanted: Target) -> Execution:
+    key = _idempotency_key(request)
+    body = await body_of(request, StartBody)
+    started = await request.app[DATABASE].write(
+        start,
+        Start(wanted.agent, body.given(), reasoner=wanted.reasoner, idempotency_key=key),
+        by=identity.actor,
+        via=Via.api,
+    )
+    return started.execution
+
+
+async def _started(request: web.Request, execution: Execution, status: int) -> web.Response:
+    database = request.app[DATABASE]
+    shown = await execution_with_steps(database, execution)
+    unserved = not execution.terminal and await no_worker(database, execution.agent)
+    return answered(
+        StartedAnswer(**dict(shown), no_worker=unserved),
+        status,
+        {"Location": f"/api/v1/executions/{execution.execution_id}"},
+    )
+
+
+async def no_worker(database: Database, agent: str) -> bool:
+    """Whether no worker that is alive serves `agent`."""
+    workers = await database.all(LIVE_WORKERS, b_since=database.clock() - WORKER_HORIZON)
+    return not any(agent in json.loads(worker.agents) for worker in workers)
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    keys = request.headers.getall("Idempotency-Key", [])
+    if not keys:
+        return None
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise InvalidRequest("Idempotency-Key: must be given once, as 1 to 255 visible ASCII characters")
+    return keys[0]
+
+
+QUEUED = Endpoint(
+    method="POST",
+    path="/api/v1/execute/async/{target}",
+    summary="Starts an execution of an agent (or `agent.reasoner`) and answers at once",
+    find=target,
+    scope=Scope.start,
+    answer=start_queued,
+    body=StartBody,
+    headers={"Idempotency-Key": "the same key and body again return the first execution; per principal and agent"},
+    answers={202: StartedAnswer},
+    refusals=(403, 404, 409, 413, 422),
+)
+
+ENDPOINTS = (
+    QUEUED,
+    replace(
+        QUEUED,
+        path="/api/v1/execute/{target}",
+        summary="The same, answered when it completes or waits for a decision; after 60 s with 202",
+        answer=start_and_wait,
+        answers={200: StartedAnswer, 202: StartedAnswer},
+    ),
+)
