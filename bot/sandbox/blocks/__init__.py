@@ -1,0 +1,1 @@
+"""Block Kit: which blocks and elements exist, their limits, and what a person has filled in."""

@@ -1,0 +1,1 @@
+"""The state of the workspace: people, conversations, messages, views, files. In memory, without I/O."""
