@@ -117,6 +117,12 @@ class NonDeterminism(CountersignError):
 # --- the runtime and what it stands on --------------------------------------------------------------------------------
 
 
+class StepFailed(CountersignError):
+    """A durable step, or a child execution, failed; `details` hold the type and the message."""
+
+    slug = "step-failed"
+
+
 class LostClaim(CountersignError):
     """Another worker holds this execution now; this one's writes are refused."""
 

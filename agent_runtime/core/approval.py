@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from agent_runtime.core.canonical import InvalidJson, call_digest, canonical, parse_json
 from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.policy import Policy, may_decide
 from agent_runtime.core.principal import Actor, Via
@@ -60,9 +61,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One person's answer. `edited_arguments` is canonical JSON text, or None; `digest` is that of the card decided
-    on.
-    """
+    """One person's answer. `edited_arguments` is a canonical JSON object as text, or None; `digest` is the card's."""
 
     verdict: Verdict
     feedback: str = ""
@@ -230,7 +229,7 @@ def decide(
             return Counted(approvals, approval.policy.quorum)
     return Ended(
         ApprovalStatus(decision.verdict.value),
-        _resolution(decision, by, via),
+        _resolution(approval, decision, by, via),
         now + approval.policy.valid_for if decision.verdict is Verdict.approved else None,
     )
 
@@ -250,6 +249,17 @@ def _check_decision(approval: ApprovalRequest, decision: Decision) -> None:
         raise InvalidRequest(
             "edited_arguments: with a quorum everybody decides on the same arguments; request changes instead"
         )
+    _edited_object(decision.edited_arguments)
+
+
+def _edited_object(text: str) -> dict[str, Any]:
+    try:
+        edited = parse_json(text.encode())
+    except InvalidJson as error:
+        raise InvalidRequest(f"edited_arguments: {error.message}") from error
+    if not isinstance(edited, dict) or canonical(edited) != text:
+        raise InvalidRequest("edited_arguments: must be a JSON object in its canonical form (RFC 8785)")
+    return edited
 
 
 def _same(vote: Vote, decision: Decision, by: Actor) -> bool:
@@ -261,12 +271,15 @@ def _same(vote: Vote, decision: Decision, by: Actor) -> bool:
     )
 
 
-def _resolution(decision: Decision, by: Actor, via: Via) -> dict[str, Any]:
+def _resolution(approval: ApprovalRequest, decision: Decision, by: Actor, via: Via) -> dict[str, Any]:
     resolution: dict[str, Any] = {"by": by.principal, "via": via.value, "feedback": decision.feedback}
     if by.asserted_by:
         resolution["asserted_by"] = by.asserted_by
     if decision.edited_arguments is not None:
+        edited = _edited_object(decision.edited_arguments)
+        preview = None if approval.preview is None else json.loads(approval.preview)
         resolution["edited_arguments"] = decision.edited_arguments
+        resolution["edited_digest"] = call_digest(approval.tool_name, approval.tool_version, edited, preview)
     return resolution
 
 
@@ -289,8 +302,9 @@ def already_resolved(approval: ApprovalRequest) -> Conflict:
     if approval.status == ApprovalStatus.expired:
         return ApprovalExpired(f"this approval expired at {rfc3339(approval.resolved_at)}; nothing runs")
     who = f" by {approval.decided_by}" if approval.decided_by else ""
+    how = "changes were already requested" if approval.status == "request_changes" else f"already {approval.status}"
     return AlreadyResolved(
-        f"already {status_in_words(approval.status)}{who} at {rfc3339(approval.resolved_at)}",
+        f"{how}{who} at {rfc3339(approval.resolved_at)}",
         status=approval.status,
         by=approval.decided_by,
         at=rfc3339(approval.resolved_at),

@@ -16,7 +16,7 @@ Duration = int | float | str | timedelta
 """Seconds, a `timedelta`, or text such as "90s", "30m", "1h30m", "2d"."""
 
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "ms": 1000}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
 
 
 def microseconds(value: Duration, field: str = "duration") -> int:
@@ -27,7 +27,7 @@ def microseconds(value: Duration, field: str = "duration") -> int:
     amount: float
     if isinstance(value, timedelta):
         amount = value.total_seconds() * SECOND
-    elif isinstance(value, bool):
+    elif isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidRequest(f"{field}: {value!r} is no duration; write seconds, a timedelta, or text such as '30m'")
     elif isinstance(value, int | float):
         amount = value * SECOND

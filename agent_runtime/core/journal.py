@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from agent_runtime.core.approval import ApprovalRequest, status_in_words
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, status_in_words
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.execution import Execution, Step, StepKind, StepStatus
 
@@ -23,9 +23,7 @@ class AskModel:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls of one turn: `ready` may run now, `interrupted` were started by a claim that is gone, `held` wait for
-    people.
-    """
+    """Calls of one turn: `ready` may run, `interrupted` were started by a lost claim, `held` wait for people."""
 
     ready: tuple[Step, ...]
     interrupted: tuple[Step, ...]
@@ -42,34 +40,68 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """A gate with `stop` ended the execution; `error` is {type, message}."""
+    """A gate with `stop` ended the execution, and no call of it is left whose outcome is open; {type, message}."""
 
-    error: dict[str, str] = field(default_factory=dict)
+    error: Mapping[str, str]
+
+    @property
+    def finish_reason(self) -> str:
+        return "TIMEOUT" if self.error["type"] == "TimeoutError" else "REJECTED"
 
 
 def next_action(journal: Sequence[Step]) -> AskModel | Calls | Finish | Fail:
     """The next action after `journal` (in order of position)."""
-    replies = [step for step in journal if step.kind == StepKind.model]
-    if not replies:
+    last = next((step for step in reversed(journal) if step.kind == StepKind.model), None)
+    if last is None:
         return AskModel(0)
-    last = replies[-1]
     calls = [step for step in journal if step.kind == StepKind.tool and step.turn == last.turn]
-    if not calls and journal[-1].kind == StepKind.note:
-        return AskModel(last.turn + 1)
     if not calls:
-        message = reply_message(last)
-        return Finish(str(message.get("content") or message.get("refusal") or ""))
+        return AskModel(last.turn + 1) if journal[-1].kind == StepKind.note else _finish(last)
+    unfinished = _in(calls, StepStatus.proposed, StepStatus.approved, StepStatus.gated)
+    unsettled = _in(calls, StepStatus.started, StepStatus.in_doubt)
     stopped = next((error for step in calls if (error := _stop(step))), None)
-    if stopped:
+    if stopped and not unsettled:
         return Fail(stopped)
-    unfinished = [step for step in calls if step.open]
-    if not unfinished:
+    if not unfinished and not unsettled:
         return AskModel(last.turn + 1)
     return Calls(
-        ready=tuple(s for s in unfinished if s.status in {StepStatus.proposed, StepStatus.approved}),
-        interrupted=tuple(s for s in unfinished if s.status == StepStatus.started),
-        held=tuple(s for s in unfinished if s.status in {StepStatus.gated, StepStatus.in_doubt}),
+        ready=() if stopped else _in(unfinished, StepStatus.proposed, StepStatus.approved),
+        interrupted=_in(unsettled, StepStatus.started),
+        held=_in(calls, StepStatus.gated, StepStatus.in_doubt),
     )
+
+
+def _finish(last: Step) -> Finish:
+    reply = json.loads(last.result or "{}")
+    message = reply["message"]
+    reason = _CUT_SHORT.get(reply.get("finish_reason"), "STOP")
+    return Finish(str(message.get("content") or message.get("refusal") or ""), reason)
+
+
+_CUT_SHORT = {"length": "LENGTH", "content_filter": "CONTENT_FILTER"}
+
+
+def _in(steps: Sequence[Step], *statuses: StepStatus) -> tuple[Step, ...]:
+    return tuple(step for step in steps if step.status in statuses)
+
+
+def answer(ended: ApprovalRequest) -> dict[str, Any]:
+    """The recorded result of a pause: the fields of an ApprovalResult."""
+    return {
+        "decision": "error" if ended.status == ApprovalStatus.cancelled else ended.status,
+        "feedback": ended.feedback,
+        "approval_request_id": ended.approval_request_id,
+        "execution_id": ended.execution_id or "",
+        "decided_by": ended.decided_by,
+    }
+
+
+def _stop(step: Step) -> Mapping[str, str] | None:
+    """The error with which a refused call ends its execution; None where the model is told instead."""
+    if step.status != StepStatus.refused:
+        return None
+    error: Mapping[str, str] | None = json.loads(step.result or "{}").get("stop")
+    return error
 
 
 def reply_message(step: Step) -> Message:
@@ -94,9 +126,9 @@ def messages(instructions: str, execution: Execution, journal: Sequence[Step]) -
     return start
 
 
-def prompt_of(given: dict[str, Any]) -> str:
+def prompt_of(given: Mapping[str, Any]) -> str:
     """The user's message: the prompt as it is, or the input as JSON."""
-    if "prompt" in given:
+    if given.get("prompt") is not None:
         return str(given["prompt"])
     return canonical(given.get("input", {}))
 
@@ -105,56 +137,35 @@ def tool_content(step: Step) -> str:
     """The tool message that the model gets for a step that ended: its value, its error, or what people said."""
     result = json.loads(step.result or "{}")
     if "refusal" in result:
-        said = f': "{result["feedback"]}"' if result["feedback"] else ""
-        extra = "" if result["refusal"] == "changes requested" else " The call did not run."
-        if result["refusal"] == "changes requested":
-            extra = " The call did not run; propose it again with the changes, or explain."
-        return (
-            f"{result['refusal']} by the reviewer{said}.{extra}"
-            if result["by"]
-            else f"{result['refusal']}{said}.{extra}"
-        )
+        return _refused(result)
     if "error" in result:
         return f"error: {result['error']}"
     value = result.get("value")
-    text = value if isinstance(value, str) else canonical(value)
     if "ran_with" in result:
-        return canonical(
-            {
-                "result": value,
-                "note": "the approver edited the arguments; this is what ran",
-                "arguments": result["ran_with"],
-            }
-        )
-    return text
+        note = "the approver edited the arguments; this is what ran"
+        return canonical({"result": value, "note": note, "arguments": result["ran_with"]})
+    return value if isinstance(value, str) else canonical(value)
 
 
-def refusal(approval: ApprovalRequest, status: str) -> dict[str, Any]:
+def _refused(result: Mapping[str, Any]) -> str:
+    """The word for what people did, and theirs verbatim."""
+    by = " by the reviewer" if result["by"] else ""
+    said = f': "{result["feedback"]}"' if result["feedback"] else ""
+    then = "; propose it again with the changes, or explain" if result["refusal"] == "changes requested" else ""
+    return f"{result['refusal']}{by}{said}. The call did not run{then}."
+
+
+def refusal(ended: ApprovalRequest) -> dict[str, Any]:
     """The recorded result of a call that people refused, or that nobody approved in time."""
-    policy = approval.policy
-    stop = (
-        policy.on_reject if status == "rejected" else policy.on_expiry if status == "expired" else "continue"
-    ) == "stop"
-    resolution = approval.resolution or {}
+    expired = ended.status == ApprovalStatus.expired
     recorded: dict[str, Any] = {
-        "refusal": status_in_words(status),
-        "feedback": resolution.get("feedback", ""),
-        "by": resolution.get("by", "") if status != "expired" else "",
+        "refusal": status_in_words(ended.status),
+        "feedback": ended.feedback,
+        "by": "" if expired else ended.decided_by,
     }
-    if stop:
-        recorded["stop"] = stop_error(status, str(recorded["feedback"]), approval.tool_name)
+    if expired and ended.policy.on_expiry == "stop":
+        recorded["stop"] = {"type": "TimeoutError", "message": f"nobody decided on {ended.tool_name} in time"}
+    if ended.status == ApprovalStatus.rejected and ended.policy.on_reject == "stop":
+        why = f": {ended.feedback}" if ended.feedback else ""
+        recorded["stop"] = {"type": "CollaborationError", "message": f"rejected{why}"}
     return recorded
-
-
-def stop_error(status: str, feedback: str, tool_name: str) -> dict[str, str]:
-    """The error of an execution that a gate with `stop` ended."""
-    if status == "expired":
-        return {"type": "TimeoutError", "message": f"nobody decided on {tool_name} in time"}
-    return {"type": "CollaborationError", "message": f"rejected: {feedback}" if feedback else "rejected"}
-
-
-def _stop(step: Step) -> dict[str, str] | None:
-    if step.status != StepStatus.refused:
-        return None
-    error: dict[str, str] | None = json.loads(step.result or "{}").get("stop")
-    return error

@@ -13,6 +13,10 @@ DELIVERY_GRACE = 10 * MINUTE
 
 WARN_BEFORE = 10 * MINUTE
 
+MAX_EXTENSIONS = 3
+"""How often people may put off the expiry of one approval."""
+"""How long before the expiry people are warned; a sixth of a life that is shorter than an hour."""
+
 
 class Rung(IntFlag):
     """A step of the ladder; their sum is what has been done (`approvals.rungs_done`)."""
@@ -32,9 +36,45 @@ class Due:
     at: int
 
 
-def started(policy: Policy, now: int) -> tuple[int, int | None]:
-    """(clock_started_at, expires_at) for a clock that starts at `now`."""
-    return now, None if policy.expires_after is None else now + policy.expires_after
+@dataclass(frozen=True, slots=True)
+class Climbed:
+    """How far an approval has come: its clock, all rungs done (`done`), those that were due now, in order, and the
+    next one. Where `over`, it has expired and nothing but its end is left to do.
+    """
+
+    clock_started_at: int | None
+    expires_at: int | None
+    done: int
+    rungs: tuple[Rung, ...]
+    next: Due | None
+    over: bool
+
+
+def climb(
+    policy: Policy, created_at: int, clock_started_at: int | None, expires_at: int | None, done: int, now: int
+) -> Climbed:
+    """Every rung that is due at `now`. After a downtime the missed ones are all due at once; once the expiry has
+    passed, nobody is reminded or warned any more.
+    """
+    if clock_started_at is None and now >= created_at + DELIVERY_GRACE:
+        clock_started_at, expires_at = started(policy, created_at, now)
+        done |= Rung.clock
+    over = expires_at is not None and now >= expires_at
+    rungs: list[Rung] = []
+    due = next_due(policy, created_at, clock_started_at, expires_at, done)
+    while due is not None and due.at <= now and not over:
+        rungs.append(due.rung)
+        done |= due.rung
+        due = next_due(policy, created_at, clock_started_at, expires_at, done)
+    if over and expires_at is not None:
+        due = Due(Rung.expire, expires_at)
+    return Climbed(clock_started_at, expires_at, int(done), tuple(rungs), due, over)
+
+
+def started(policy: Policy, created_at: int, now: int) -> tuple[int, int | None]:
+    """(clock_started_at, expires_at) for a clock that somebody starts at `now`: by then, or when the grace was over."""
+    at = min(now, created_at + DELIVERY_GRACE)
+    return at, None if policy.expires_after is None else at + policy.expires_after
 
 
 def next_due(
@@ -49,13 +89,8 @@ def next_due(
     if policy.escalate_after is not None and (policy.escalate_to or policy.escalate_channel):
         rungs.append(Due(Rung.escalate, clock_started_at + policy.escalate_after))
     if expires_at is not None:
-        rungs.append(Due(Rung.warn, expires_at - warn_before(expires_at - clock_started_at)))
+        rungs.append(Due(Rung.warn, expires_at - min(WARN_BEFORE, (expires_at - clock_started_at) // 6)))
         rungs = [due for due in rungs if due.at < expires_at]
         rungs.append(Due(Rung.expire, expires_at))
     rungs = [due for due in rungs if not done & due.rung]
     return min(rungs, key=lambda due: (due.at, due.rung), default=None)
-
-
-def warn_before(life: int) -> int:
-    """How long before the expiry people are warned: ten minutes, or a sixth of a shorter life."""
-    return min(WARN_BEFORE, life // 6)

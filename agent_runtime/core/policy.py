@@ -19,7 +19,10 @@ Risk = Literal["normal", "high"]
 Ending = Literal["continue", "stop"]
 
 DEFAULT_VALID_FOR = DAY
-_REVIEWER = re.compile(r"[UWSB][A-Z0-9]{2,}|@[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+|api:[\w.-]+|slack:[A-Z0-9]+:[A-Z0-9]+")
+DOORS = tuple(via for via in Via if via not in {Via.expiry, Via.system})
+"""The doors that people decide through."""
+
+_REVIEWER = re.compile(r"[UWS][A-Z0-9]{2,}|@[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+|api:[\w.-]+|slack:[A-Z0-9]+:[A-Z0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,40 +54,59 @@ class Approval:
 
     def __post_init__(self) -> None:
         for field in ("reviewers", "escalate_to"):
-            _check_people(getattr(self, field), field)
-        if self.quorum is not None and (isinstance(self.quorum, bool) or not 1 <= self.quorum <= 20):
-            raise InvalidDefinition(f"quorum: {self.quorum!r} must be a whole number from 1 to 20")
+            _check_people(_list_of_text(getattr(self, field), field), field)
+        quorum = self.quorum
+        if quorum is not None and (isinstance(quorum, bool) or not isinstance(quorum, int) or not 1 <= quorum <= 20):
+            raise InvalidDefinition(f"quorum: {quorum!r} must be a whole number from 1 to 20")
         for field, allowed in _CHOICES.items():
             value = getattr(self, field)
             if value is not None and value not in allowed:
                 raise InvalidDefinition(f"{field}: {value!r} must be one of {', '.join(allowed)}")
-        if isinstance(self.allowed_via, str) or not set(self.allowed_via or ()) <= set(Via):
-            raise InvalidDefinition(f"allowed_via: {self.allowed_via!r} must be a list out of {', '.join(Via)}")
-        for path in self.redact or ():
+        for field in ("allow_self_approval", "allow_edits"):
+            if not isinstance(value := getattr(self, field), bool | None):
+                raise InvalidDefinition(f"{field}: {value!r} must be true or false")
+        for field in ("escalate_channel", "channel"):
+            if not isinstance(value := getattr(self, field), str | None):
+                raise InvalidDefinition(f"{field}: {value!r} must be a channel's id or name")
+        doors = _list_of_text(self.allowed_via, "allowed_via")
+        if doors is not None and not (doors and set(doors) <= set(DOORS)):
+            raise InvalidDefinition(f"allowed_via: {list(doors)!r} must be a list out of {', '.join(DOORS)}")
+        for path in _list_of_text(self.redact, "redact") or ():
             parse_path(path)
-        try:
-            for field in ("valid_for", "remind_after", "escalate_after"):
-                if (value := getattr(self, field)) is not None:
-                    microseconds(value, field)
-            if self.expires_in_hours is not None:
-                microseconds(self.expires_in_hours * 3600, "expires_in_hours")
-        except InvalidRequest as error:
-            raise InvalidDefinition(error.message) from error
+        _check_spans(self)
 
 
 _CHOICES = {"risk": ("normal", "high"), "on_reject": ("continue", "stop"), "on_expiry": ("continue", "stop")}
 
 
+def _list_of_text(value: Any, field: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(item, str) for item in value):
+        raise InvalidDefinition(f"{field}: {value!r} must be a list of texts")
+    return tuple(value)
+
+
 def _check_people(people: Sequence[str] | None, field: str) -> None:
-    if people is None:
-        return
-    if isinstance(people, str):
-        raise InvalidDefinition(f"{field}: {people!r} must be a list of reviewers")
-    for person in people:
-        if not isinstance(person, str) or not _REVIEWER.fullmatch(person):
+    for person in people or ():
+        if not _REVIEWER.fullmatch(person):
             raise InvalidDefinition(
                 f"{field}: {person!r} is no reviewer; write a user (U…), a group (S… or @handle), an e-mail or api:NAME"
             )
+
+
+def _check_spans(approval: Approval) -> None:
+    hours = approval.expires_in_hours
+    if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float)):
+        raise InvalidDefinition(f"expires_in_hours: {hours!r} must be a number of hours")
+    spans = {field: getattr(approval, field) for field in ("valid_for", "remind_after", "escalate_after")}
+    spans["expires_in_hours"] = None if hours is None else hours * 3600
+    for field, span in spans.items():
+        try:
+            if span is not None:
+                microseconds(span, field)
+        except InvalidRequest as error:
+            raise InvalidDefinition(error.message) from error
 
 
 @dataclass(frozen=True, slots=True)

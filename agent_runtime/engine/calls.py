@@ -6,13 +6,10 @@ The only code that calls a tool's function.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import structlog
@@ -20,6 +17,7 @@ import structlog
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults
+from agent_runtime.engine.functions import Functions
 from agent_runtime.errors import LostClaim, ToolTimedOut
 from agent_runtime.operations.advance import AskedAgain, CallStarted, ask_in_doubt, finish_call, start_call
 from agent_runtime.store.database import Database
@@ -27,17 +25,14 @@ from agent_runtime.tools import IDEMPOTENCY_KEY, Tool, json_value
 
 log = structlog.get_logger(__name__)
 
-SYNC_TOOLS = 32
-"""Threads for tools that are plain functions."""
-
 
 @dataclass(slots=True)
 class Calls:
-    """Runs calls for a worker. `pool` bounds the synchronous ones."""
+    """Runs calls for a worker."""
 
     database: Database
     defaults: Defaults
-    pool: ThreadPoolExecutor
+    functions: Functions
 
     async def run(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
         """Runs a call that is ready, or settles one that a lost claim left started; returns the step as it is then.
@@ -111,12 +106,7 @@ class Calls:
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
-                if inspect.iscoroutinefunction(function):
-                    return await function(**given)
-                context = contextvars.copy_context()
-                loop = asyncio.get_running_loop()
-                value = await loop.run_in_executor(self.pool, partial(context.run, function, **given))
-                return await value if inspect.isawaitable(value) else value
+                return await self.functions.call(function, (), given)
         except TimeoutError as error:
             if not limit.expired():
                 raise

@@ -63,7 +63,7 @@ class Conversation:
                 if await self._finish(action):
                     return None
             elif isinstance(action, Fail):
-                return await self._fail(action.error["type"], action.error["message"], action.error["type"].upper())
+                return await self._fail(action.error["type"], action.error["message"], action.finish_reason)
             elif not await self._run_calls():
                 return None
 

@@ -7,9 +7,9 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -18,11 +18,13 @@ from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE, Execution
 from agent_runtime.core.policy import Defaults
-from agent_runtime.engine.calls import SYNC_TOOLS, Calls
+from agent_runtime.engine.calls import Calls
 from agent_runtime.engine.conversation import Conversation
+from agent_runtime.engine.functions import Functions
 from agent_runtime.engine.model import Model
-from agent_runtime.errors import LostClaim, ModelUnavailable
-from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, retry_later
+from agent_runtime.engine.reasoning import Reasoning
+from agent_runtime.errors import InvalidDefinition, LostClaim, ModelUnavailable
+from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, release_one, release_parked, retry_later
 from agent_runtime.store.agents import BEAT, INSERT_WORKER
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import claim_queued
@@ -32,6 +34,9 @@ from agent_runtime.store.tx import Tx
 log = structlog.get_logger(__name__)
 
 CLAIMED_AT_ONCE = 64
+PARKED_AT_MOST = 1000
+"""Coroutines of reasoners that wait in memory; past it the oldest are dropped and later replayed."""
+
 FIRST_PAUSE, LAST_PAUSE = SECOND, 60 * SECOND
 """Back-off after a passing fault, doubled with each attempt without progress."""
 
@@ -44,11 +49,11 @@ def _claimable(agents: tuple[str, ...]) -> Q[Execution]:
 
 @dataclass(slots=True)
 class Running:
-    """One claimed execution on this worker."""
+    """One claimed execution on this worker; `session` ends when it parks or ends."""
 
     fence: int
     signals: int
-    conversation: asyncio.Task[None]
+    session: asyncio.Task[None]
 
 
 @dataclass
@@ -62,12 +67,15 @@ class Worker:
     concurrency: int = 100
     worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     _running: dict[str, Running] = field(default_factory=dict)
+    parked_at_most: int = PARKED_AT_MOST
+    _reasoning: dict[str, Reasoning] = field(default_factory=dict)
     _stopping: bool = False
     _calls: Calls = field(init=False)
+    _functions: Functions = field(init=False)
 
     def __post_init__(self) -> None:
-        pool = ThreadPoolExecutor(SYNC_TOOLS, thread_name_prefix="countersign-tool")
-        self._calls = Calls(self.database, self.defaults, pool)
+        self._functions = Functions()
+        self._calls = Calls(self.database, self.defaults, self._functions)
 
     @property
     def running(self) -> frozenset[str]:
@@ -97,14 +105,16 @@ class Worker:
         """Claims nothing more, lets what runs go on for `grace` seconds, then hands it over to whoever comes next."""
         self._stopping = True
         self.database.wakes.announce(["queued"])
-        conversations = [running.conversation for running in self._running.values()]
-        if conversations:
-            await asyncio.wait(conversations, timeout=grace)
-        left = [running.conversation for running in self._running.values()]
-        for conversation in left:
-            conversation.cancel()
+        sessions = [running.session for running in self._running.values()]
+        if sessions:
+            await asyncio.wait(sessions, timeout=grace)
+        left = [running.session for running in self._running.values()]
+        for session in left:
+            session.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        self._calls.pool.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*(self._drop(reasoning) for reasoning in list(self._reasoning.values())))
+        await self.database.write(release_parked, self.worker_id)
+        self._functions.close()
 
     async def _claim(self) -> bool:
         """Claims what it has room for; whether there may be more at once."""
@@ -114,36 +124,83 @@ class Worker:
         claimable = _claimable(tuple(sorted(self.agents)))
         claims = await self.database.write(claim, claimable, self.worker_id, limit, self.defaults)
         for claimed in claims:
-            execution = claimed.execution
-            conversation = asyncio.create_task(self._run(claimed), name=execution.execution_id)
-            self._running[execution.execution_id] = Running(execution.fence, execution.signals, conversation)
+            self._hold(claimed.execution, self._session(claimed))
         return len(claims) == limit
 
-    async def _run(self, claimed: Claim) -> None:
+    def _hold(self, execution: Execution, session: Coroutine[Any, Any, None]) -> None:
+        """One session of an execution that this worker has claimed."""
+        running = asyncio.create_task(self._run(execution, session), name=execution.execution_id)
+        self._running[execution.execution_id] = Running(execution.fence, execution.signals, running)
+
+    async def _session(self, claimed: Claim) -> None:
+        """The LLM loop, or the reasoner: the coroutine that is parked here, or a new one."""
         execution = claimed.execution
+        agent = self.agents[execution.agent]
+        if execution.reasoner is None:
+            return await Conversation.of(claimed, agent, self.database, self.model, self._calls).run()
+        reasoning = self._reasoning.get(execution.execution_id)
+        if reasoning is None:
+            reasoning = self._new_reasoning(agent, execution)
+            self._reasoning[execution.execution_id] = reasoning
+        return await reasoning.session(claimed)
+
+    def _new_reasoning(self, agent: Agent, execution: Execution) -> Reasoning:
+        reasoner = agent.reasoners.get(execution.reasoner or "")
+        if reasoner is None:
+            raise InvalidDefinition(f"{agent.name} has no reasoner called {execution.reasoner!r} any more")
+        return Reasoning(
+            agent,
+            reasoner,
+            execution,
+            self.database,
+            self.model,
+            self.defaults,
+            self.worker_id,
+            self._functions,
+            lambda reasoning: self._hold(reasoning.execution, reasoning.session(None)),
+        )
+
+    async def _settle_reasoning(self, execution_id: str) -> None:
+        """After a session: a parked coroutine stays, up to the bound; an ended or broken one goes."""
+        reasoning = self._reasoning.get(execution_id)
+        if reasoning is None:
+            return
+        if not reasoning.parked:
+            await self._drop(reasoning)
+            return
+        self._reasoning[execution_id] = self._reasoning.pop(execution_id)
+        parked = [other for other in self._reasoning.values() if other.parked]
+        for oldest in parked[: max(0, len(parked) - self.parked_at_most)]:
+            await self._drop(oldest)
+            await self.database.write(release_one, oldest.execution.execution_id, self.worker_id)
+
+    async def _drop(self, reasoning: Reasoning) -> None:
+        self._reasoning.pop(reasoning.execution.execution_id, None)
+        await reasoning.drop()
+
+    async def _run(self, execution: Execution, session: Coroutine[Any, Any, None]) -> None:
         try:
-            agent = self.agents[execution.agent]
-            await Conversation.of(claimed, agent, self.database, self.model, self._calls).run()
+            await session
         except LostClaim as lost:
             log.info("claim lost", execution_id=execution.execution_id, reason=lost.message)
         except ModelUnavailable as error:
-            await self._retry(claimed, error.message)
+            await self._retry(execution, error.message)
         except asyncio.CancelledError:
             if self._stopping:
                 await self.database.write(hand_over, execution)
             raise
         except Exception as error:
             log.exception("execution failed unexpectedly", execution_id=execution.execution_id)
-            await self._retry(claimed, f"{type(error).__name__}: {error}")
+            await self._retry(execution, f"{type(error).__name__}: {error}")
         finally:
             held = self._running.get(execution.execution_id)
             if held is not None and held.fence == execution.fence:
                 del self._running[execution.execution_id]
+                await self._settle_reasoning(execution.execution_id)
             self.database.wakes.announce(["queued"])
 
-    async def _retry(self, claimed: Claim, reason: str) -> None:
+    async def _retry(self, execution: Execution, reason: str) -> None:
         """Back to the queue after a pause; after MAX_ATTEMPTS without progress people are asked."""
-        execution = claimed.execution
         delay = min(LAST_PAUSE, FIRST_PAUSE << max(0, execution.attempts - 1))
         log.warning("execution postponed", execution_id=execution.execution_id, reason=reason, seconds=delay // SECOND)
         try:
@@ -163,8 +220,8 @@ class Worker:
             for execution_id, running in list(self._running.items()):
                 fence, signals = held.get(execution_id, (None, 0))
                 if fence != running.fence:
-                    if not running.conversation.done():
-                        running.conversation.cancel()
+                    if not running.session.done():
+                        running.session.cancel()
                 elif signals != running.signals:
                     running.signals = signals
                     self.database.wakes.announce([f"execution:{execution_id}"])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from agent_runtime.core.approval import ApprovalStatus, Ended
 from agent_runtime.core.canonical import canonical
-from agent_runtime.core.execution import Execution, ExecutionStatus
+from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, NotFound
-from agent_runtime.operations.resolve import end
+from agent_runtime.operations.resolve import end, let_go_on
 from agent_runtime.store.approvals import PENDING_OF_EXECUTION
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, EXECUTION_RESULT, enqueue
+from agent_runtime.store.steps import ANSWER_STEP
 from agent_runtime.store.tx import Tx
 
 
@@ -76,8 +79,31 @@ def withdraw(tx: Tx, execution_id: str, *, by: Actor, via: Via) -> None:
         end(tx, approval, Ended(ApprovalStatus.cancelled, resolution), by=by, via=via)
 
 
+def answer_parent(tx: Tx, child: Execution) -> None:
+    """The step of the parent that waits for `child` holds how that ended, and the parent goes on."""
+    ended = tx.one(GET_EXECUTION, b_id=child.execution_id)
+    assert ended is not None
+    assert ended.parent_execution_id is not None
+    result = json.loads(ended.result) if ended.result else {}
+    recorded: dict[str, Any] = {"child": ended.execution_id, "status": ended.status, "value": result.get("result")}
+    if ended.error:
+        recorded["error"] = json.loads(ended.error)
+    landed = tx.run(
+        ANSWER_STEP,
+        b_id=ended.parent_execution_id,
+        b_position=ended.parent_position,
+        b_status=StepStatus.succeeded.value,
+        b_result=canonical(recorded),
+        b_ended=tx.now,
+    )
+    if landed is not None:
+        let_go_on(tx, ended.parent_execution_id)
+
+
 def announce_end(tx: Tx, execution: Execution) -> None:
-    """Whoever asked is told, and whoever waits is woken."""
+    """Whoever asked is told, and whoever waits is woken; a parent gets its child's result."""
+    if execution.parent_execution_id is not None:
+        answer_parent(tx, execution)
     if execution.origin:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
         enqueue(tx, EXECUTION_RESULT, execution.execution_id)

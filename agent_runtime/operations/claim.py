@@ -10,6 +10,7 @@ from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, Execution, Step
 from agent_runtime.core.policy import Defaults, merge
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.request import Question, request
+from agent_runtime.store.approvals import CONSUME_ANSWERS
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import (
     EXTEND_LEASES,
@@ -18,6 +19,8 @@ from agent_runtime.store.executions import (
     OF_WORKER,
     PARK,
     PROGRESS,
+    RELEASE_ONE,
+    RELEASE_PARKED,
     REQUEUE,
 )
 from agent_runtime.store.statement import Q
@@ -52,6 +55,8 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
             execution_id=execution.execution_id,
             data={"worker_id": worker_id, "fence": execution.fence, "attempt": execution.attempts},
         )
+        if execution.reasoner is not None:
+            tx.run_all(CONSUME_ANSWERS, b_execution=execution.execution_id, b_now=tx.now)
         claims.append(Claim(execution, tx.all(JOURNAL, b_id=execution.execution_id)))
     return claims
 
@@ -74,9 +79,12 @@ def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
     return signals
 
 
-def park(tx: Tx, execution: Execution, seen_signals: int) -> str:
-    """Gives up the claim to wait for people; "queued" where a resolution came that the worker had not seen."""
-    row = tx.run(PARK, b_id=execution.execution_id, b_fence=execution.fence, b_seen=seen_signals)
+def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None) -> str:
+    """Gives up the claim to wait for people; "queued" where a resolution came that the worker had not seen.
+
+    `keep` names the worker that holds a coroutine of it in memory and so may claim it first.
+    """
+    row = tx.run(PARK, b_id=execution.execution_id, b_fence=execution.fence, b_seen=seen_signals, b_keep=keep)
     if row is None:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
     record(tx, f"execution.{row.status}", execution_id=execution.execution_id)
@@ -103,8 +111,26 @@ def take_over_lapsed(tx: Tx) -> int:
 
 
 def take_over_from(tx: Tx, worker_id: str) -> int:
-    """Queues the executions of a worker that is known to be dead, before their leases run out; returns how many."""
+    """Queues the executions of a worker that is known to be dead, before their leases run out; returns how many.
+
+    Its parked coroutines died with it: any worker may replay them.
+    """
+    release_parked(tx, worker_id)
     return sum(_take_over(tx, execution) for execution in tx.all(OF_WORKER, b_worker=worker_id))
+
+
+def release_parked(tx: Tx, worker_id: str) -> int:
+    """Lets any worker claim what this one had parked; returns how many."""
+    released = len(tx.run_all(RELEASE_PARKED, b_worker=worker_id))
+    if released:
+        tx.wake("queued")
+    return released
+
+
+def release_one(tx: Tx, execution_id: str, worker_id: str) -> None:
+    """Lets any worker claim one parked execution, whose coroutine this one has dropped."""
+    tx.run(RELEASE_ONE, b_id=execution_id, b_worker=worker_id)
+    tx.wake("queued")
 
 
 def _take_over(tx: Tx, execution: Execution) -> bool:

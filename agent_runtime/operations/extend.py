@@ -1,41 +1,38 @@
-"""Gives people more time: the expiry of a pending approval moves, and the warning comes again."""
+"""Puts off the expiry of a pending approval: a reviewer needs more time."""
 
 from __future__ import annotations
 
 from agent_runtime.core import ladder
 from agent_runtime.core.approval import ApprovalRequest, already_resolved
 from agent_runtime.core.duration import rfc3339
-from agent_runtime.core.ladder import Rung
+from agent_runtime.core.ladder import MAX_EXTENSIONS, Rung
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Actor, Via
-from agent_runtime.errors import ApprovalExpired, Conflict
+from agent_runtime.errors import ApprovalExpired, InvalidRequest
 from agent_runtime.operations.resolve import load
 from agent_runtime.store.approvals import CLIMB
 from agent_runtime.store.events import record
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, enqueue
 from agent_runtime.store.tx import Tx
 
-MOST_EXTENSIONS = 3
-"""How often one approval may be extended, so that extending is no way to keep it open for ever."""
-
 
 def extend(tx: Tx, approval_request_id: str, *, by: Actor, via: Via) -> ApprovalRequest:
-    """Adds the approval's original life to its expiry. Whoever may decide may extend.
+    """Adds the approval's whole life to its deadline, MAX_EXTENSIONS times at most; people are warned again.
 
-    Raises NotFound, NotAuthorized, AlreadyResolved, ApprovalExpired, or Conflict where it has no expiry to move yet
-    or was extended MOST_EXTENSIONS times.
+    Whoever may decide may extend. Raises NotFound, NotAuthorized, InvalidRequest where it never expires or was extended
+    often enough, AlreadyResolved or ApprovalExpired.
     """
     approval = load(tx, approval_request_id)
     policy = approval.policy
     may_decide(policy, requested_by=approval.requested_by, by=by, via=via, widened=bool(approval.widened))
     if not approval.pending:
         raise already_resolved(approval)
-    if approval.expires_at is None or policy.expires_after is None:
-        raise Conflict("this approval has no expiry to extend")
+    if policy.expires_after is None or approval.expires_at is None:
+        raise InvalidRequest("this approval does not expire (yet), so it needs no more time")
     if tx.now >= approval.expires_at:
         raise ApprovalExpired(f"this approval expired at {rfc3339(approval.expires_at)}; nothing runs")
-    if approval.extensions >= MOST_EXTENSIONS:
-        raise Conflict(f"this approval was extended {MOST_EXTENSIONS} times already; decide it or let it expire")
+    if approval.extensions >= MAX_EXTENSIONS:
+        raise InvalidRequest(f"this approval was extended {MAX_EXTENSIONS} times already; decide, or let it expire")
     expires_at = approval.expires_at + policy.expires_after
     done = approval.rungs_done & ~Rung.warn
     due = ladder.next_due(policy, approval.created_at, approval.clock_started_at, expires_at, done)
@@ -49,7 +46,8 @@ def extend(tx: Tx, approval_request_id: str, *, by: Actor, via: Via) -> Approval
         b_widened=approval.widened,
         b_extensions=approval.extensions + 1,
     )
-    assert extended is not None
+    if extended is None:
+        raise already_resolved(load(tx, approval_request_id))
     record(
         tx,
         "approval.extended",
@@ -57,10 +55,12 @@ def extend(tx: Tx, approval_request_id: str, *, by: Actor, via: Via) -> Approval
         approval_request_id=approval_request_id,
         by=by,
         via=via,
-        data={"expires_at": expires_at, "extensions": extended.extensions},
+        data={"expires_at": rfc3339(expires_at), "extensions": extended.extensions},
     )
     if policy.notified:
         enqueue(tx, APPROVAL_CARD, approval_request_id)
-        enqueue(tx, APPROVAL_NOTE, approval_request_id, payload={"event": "extended", "n": extended.extensions})
+        enqueue(
+            tx, APPROVAL_NOTE, approval_request_id, payload={"event": "extended", "extensions": extended.extensions}
+        )
     tx.wake(f"approval:{approval_request_id}")
     return extended

@@ -35,6 +35,8 @@ class Question:
     position: int | None = None
     supersedes: str | None = None
     url: str = ""
+    approval_request_id: str | None = None
+    """The caller's own id, checked by the caller; minted where None."""
 
 
 def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapping[str, Any]) -> ApprovalRequest:
@@ -44,10 +46,10 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
     delivery (DESIGN: Default ladder).
     """
     policy = question.policy
-    clock_started_at, expires_at = (None, None) if policy.notified else ladder.started(policy, tx.now)
+    clock_started_at, expires_at = (None, None) if policy.notified else ladder.started(policy, tx.now, tx.now)
     due = ladder.next_due(policy, tx.now, clock_started_at, expires_at, 0)
     approval = ApprovalRequest(
-        approval_request_id=approval_request_id(tx.now),
+        approval_request_id=question.approval_request_id or approval_request_id(tx.now),
         kind=question.kind.value,
         status=ApprovalStatus.pending.value,
         execution_id=execution.execution_id,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from agent_runtime.core.approval import (
     ApprovalRequest,
@@ -20,8 +18,9 @@ from agent_runtime.core.approval import (
 )
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import SECOND
-from agent_runtime.core.execution import StepStatus
-from agent_runtime.core.journal import refusal
+from agent_runtime.core.execution import LEASE, StepStatus
+from agent_runtime.core.journal import answer, refusal
+from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.principal import SYSTEM, Actor, Via
 from agent_runtime.errors import NotFound
 from agent_runtime.store.approvals import (
@@ -112,13 +111,23 @@ def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via:
     tx.wake(f"approval:{ended.approval_request_id}")
     if ended.execution_id is not None:
         _answer_step(tx, ended)
-        _let_go_on(tx, ended.execution_id)
+        let_go_on(tx, ended.execution_id)
     return ended
 
 
 def _answer_step(tx: Tx, ended: ApprovalRequest) -> None:
-    """The journal of a gated call holds what people said; an in-doubt one is answered by settle."""
-    if ended.kind != Kind.tool or ended.position is None:
+    """The journal of what waited holds what people said; an in-doubt call is answered by settle."""
+    if ended.kind not in {Kind.tool, Kind.pause} or ended.position is None:
+        return
+    if ended.kind == Kind.pause:
+        tx.run(
+            ANSWER_STEP,
+            b_id=ended.execution_id,
+            b_position=ended.position,
+            b_status=StepStatus.succeeded.value,
+            b_result=canonical(answer(ended)),
+            b_ended=tx.now,
+        )
         return
     approved = ended.status == ApprovalStatus.approved
     tx.run(
@@ -126,14 +135,14 @@ def _answer_step(tx: Tx, ended: ApprovalRequest) -> None:
         b_id=ended.execution_id,
         b_position=ended.position,
         b_status=StepStatus.approved.value if approved else StepStatus.refused.value,
-        b_result=None if approved else canonical(refusal(ended, ended.status)),
+        b_result=None if approved else canonical(refusal(ended)),
         b_ended=None if approved else tx.now,
     )
 
 
-def _let_go_on(tx: Tx, execution_id: str) -> None:
+def let_go_on(tx: Tx, execution_id: str) -> None:
     """One approval fewer is open: a waiting execution is queued, a running one is told to look again."""
-    if tx.run(GATE_CLOSED_WAKES, b_id=execution_id, b_now=tx.now):
+    if tx.run(GATE_CLOSED_WAKES, b_id=execution_id, b_now=tx.now, b_lease=tx.now + LEASE):
         record(tx, "execution.queued", execution_id=execution_id)
         tx.wake("queued")
     else:
@@ -182,5 +191,5 @@ def eligible_as(approval: ApprovalRequest, by: Actor) -> list[str]:
     """The entries of the reviewer list that let `by` decide at that time; ["operator"] for a trusted door."""
     if by.operator:
         return ["operator"]
-    listed: Mapping[str, Any] = dict.fromkeys((*approval.policy.reviewers, *approval.policy.escalate_to))
-    return [name for name in listed if name in by.identities or name == by.principal]
+    eligible = eligible_reviewers(approval.policy, bool(approval.widened))
+    return [name for name in eligible if name in by.identities or name == by.principal]

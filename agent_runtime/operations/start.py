@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent_runtime.core.beginning import begin
 from agent_runtime.core.canonical import canonical, digest
 from agent_runtime.core.execution import Execution, ExecutionStatus
 from agent_runtime.core.ids import execution_id
 from agent_runtime.core.principal import Actor, Via
-from agent_runtime.errors import Conflict, InvalidRequest, NotFound
+from agent_runtime.errors import Conflict, NotFound
 from agent_runtime.store.agents import LATEST_DEFINITION
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import BY_IDEMPOTENCY_KEY, EARLIER_TURNS, INSERT_EXECUTION
@@ -43,7 +44,15 @@ class Started:
     created: bool
 
 
-def start(tx: Tx, wanted: Start, *, by: Actor, via: Via) -> Started:
+def start(
+    tx: Tx,
+    wanted: Start,
+    *,
+    by: Actor,
+    via: Via,
+    parent: Execution | None = None,
+    parent_position: int | None = None,
+) -> Started:
     """Queues an execution of the latest definition.
 
     With an idempotency key (per principal and agent) the same request again returns the first execution, another
@@ -54,8 +63,8 @@ def start(tx: Tx, wanted: Start, *, by: Actor, via: Via) -> Started:
         raise NotFound(
             f"no agent is called {wanted.agent!r}; deploy it, or start `countersign serve --agents …` with it"
         )
-    _check_input(wanted)
-    input_digest = digest({"given": dict(wanted.given), "reasoner": wanted.reasoner})
+    reasoner, given = begin(json.loads(definition.definition), wanted.reasoner, wanted.given)
+    input_digest = digest({"given": given, "reasoner": reasoner})
     if wanted.idempotency_key is not None:
         earlier = tx.one(
             BY_IDEMPOTENCY_KEY, b_requested_by=by.principal, b_agent=wanted.agent, b_key=wanted.idempotency_key
@@ -64,14 +73,13 @@ def start(tx: Tx, wanted: Start, *, by: Actor, via: Via) -> Started:
             if earlier.input_digest != input_digest:
                 raise Conflict("Idempotency-Key: this key came with another request before; use a new one")
             return Started(earlier, created=False)
-    given = dict(wanted.given)
     if wanted.conversation_id and (history := _history(tx, wanted)):
         given["history"] = history
     execution = Execution(
         execution_id=execution_id(tx.now),
         agent=wanted.agent,
         agent_version=definition.agent_version,
-        reasoner=wanted.reasoner,
+        reasoner=reasoner,
         status=ExecutionStatus.queued.value,
         input=canonical(given),
         requested_by=by.principal,
@@ -79,8 +87,8 @@ def start(tx: Tx, wanted: Start, *, by: Actor, via: Via) -> Started:
         idempotency_key=wanted.idempotency_key,
         input_digest=input_digest,
         conversation_id=wanted.conversation_id,
-        parent_execution_id=None,
-        parent_position=None,
+        parent_execution_id=parent.execution_id if parent else None,
+        parent_position=parent_position,
         origin=canonical(dict(wanted.origin)) if wanted.origin else None,
         open_approvals=0,
         signals=0,
@@ -111,14 +119,6 @@ def start(tx: Tx, wanted: Start, *, by: Actor, via: Via) -> Started:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
     tx.wake("queued")
     return Started(execution, created=True)
-
-
-def _check_input(wanted: Start) -> None:
-    prompt = wanted.given.get("prompt")
-    if prompt is not None and (not isinstance(prompt, str) or not prompt.strip()):
-        raise InvalidRequest("prompt: must be text that says what the agent is to do")
-    if prompt is None and not isinstance(wanted.given.get("input"), Mapping):
-        raise InvalidRequest("send a prompt (text) or an input (a JSON object)")
 
 
 def _history(tx: Tx, wanted: Start) -> list[dict[str, str]]:

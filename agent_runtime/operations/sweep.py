@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent_runtime.core import ladder
 from agent_runtime.core.approval import ApprovalRequest
-from agent_runtime.core.ladder import Rung
+from agent_runtime.core.ladder import Climbed, Rung
 from agent_runtime.operations.claim import SWEPT, take_over_lapsed
 from agent_runtime.operations.resolve import expire
 from agent_runtime.store.approvals import CLIMB, DUE
@@ -30,65 +30,61 @@ class Swept:
 def sweep(tx: Tx) -> Swept:
     """Claims due rows and does what is due on each, once; safe to run anywhere, at any time, at the same time."""
     due = tx.all(DUE, b_now=tx.now, b_limit=SWEPT)
-    expired = climbed = 0
-    for approval in due:
-        if approval.expires_at is not None and tx.now >= approval.expires_at:
-            expire(tx, approval)
-            expired += 1
-        else:
-            climb(tx, approval)
-            climbed += 1
+    expired = sum([climb(tx, approval) for approval in due])
     taken_over = take_over_lapsed(tx)
-    return Swept(climbed, expired, taken_over, more=SWEPT in (len(due), taken_over))
+    return Swept(len(due) - expired, expired, taken_over, more=SWEPT in (len(due), taken_over))
 
 
-def climb(tx: Tx, approval: ApprovalRequest) -> ApprovalRequest:
-    """Does every rung that is due on a pending approval (its row held by the caller), in order."""
-    clock, expires_at, done = approval.clock_started_at, approval.expires_at, approval.rungs_done
-    widened, events = approval.widened, []
-    due = ladder.next_due(approval.policy, approval.created_at, clock, expires_at, done)
-    while due is not None and due.at <= tx.now and due.rung is not Rung.expire:
-        if due.rung is Rung.clock:
-            clock, expires_at = ladder.started(approval.policy, tx.now)
-        else:
-            events.append(_EVENTS[due.rung])
-            widened |= due.rung is Rung.escalate
-        done |= due.rung
-        due = ladder.next_due(approval.policy, approval.created_at, clock, expires_at, done)
-    climbed = tx.run(
+def climb(tx: Tx, approval: ApprovalRequest) -> bool:
+    """Does every rung that is due on a pending approval (its row held by the caller); whether that was its expiry."""
+    climbed = ladder.climb(
+        approval.policy,
+        approval.created_at,
+        approval.clock_started_at,
+        approval.expires_at,
+        approval.rungs_done,
+        tx.now,
+    )
+    if not climbed.over or approval.clock_started_at is None:
+        _move(tx, approval, climbed)
+    if climbed.over:
+        expire(tx, approval)
+    return climbed.over
+
+
+def _move(tx: Tx, approval: ApprovalRequest, climbed: Climbed) -> None:
+    """Writes where the approval is on its ladder, and tells about each rung."""
+    tx.run(
         CLIMB,
         b_id=approval.approval_request_id,
-        b_clock=clock,
-        b_expires=expires_at,
-        b_due=due.at if due else None,
-        b_done=int(done),
-        b_widened=int(widened),
+        b_clock=climbed.clock_started_at,
+        b_expires=climbed.expires_at,
+        b_due=climbed.next.at if climbed.next else None,
+        b_done=climbed.done,
+        b_widened=int(approval.widened or Rung.escalate in climbed.rungs),
         b_extensions=approval.extensions,
     )
-    if climbed is None:
-        return approval
-    for event in events:
+    for rung in climbed.rungs:
         record(
             tx,
-            f"approval.{event}",
+            f"approval.{_EVENTS[rung]}",
             execution_id=approval.execution_id,
             approval_request_id=approval.approval_request_id,
-            data={"escalate_to": list(approval.policy.escalate_to)} if event == "escalated" else {},
+            data={"escalate_to": list(approval.policy.escalate_to)} if rung is Rung.escalate else {},
         )
         if approval.policy.notified:
             again = {"n": approval.extensions} if approval.extensions else {}
-            enqueue(tx, APPROVAL_NOTE, approval.approval_request_id, payload={"event": event, **again})
+            enqueue(tx, APPROVAL_NOTE, approval.approval_request_id, payload={"event": _EVENTS[rung], **again})
     if approval.policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
     tx.wake(f"approval:{approval.approval_request_id}")
-    return climbed
 
 
 def start_clock(tx: Tx, approval: ApprovalRequest) -> ApprovalRequest:
-    """The first delivery (or giving it up) starts the expiry clock of a pending approval; later ones change nothing."""
+    """The first delivery (or giving it up) starts the clock of a pending approval; later ones change nothing."""
     if not approval.pending or approval.clock_started_at is not None:
         return approval
-    clock, expires_at = ladder.started(approval.policy, tx.now)
+    clock, expires_at = ladder.started(approval.policy, approval.created_at, tx.now)
     due = ladder.next_due(approval.policy, approval.created_at, clock, expires_at, approval.rungs_done)
     started = tx.run(
         CLIMB,

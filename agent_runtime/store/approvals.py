@@ -54,6 +54,28 @@ CONSUME_APPROVAL = Q(
     .returning(*_all),
     approval_request,
 )
+CONSUME_ANSWERS = Q(
+    update(approvals)
+    .where(
+        _a.execution_id == bindparam("b_execution"),
+        _a.kind == "pause",
+        _a.status != "pending",
+        _a.consumed_at.is_(None),
+    )
+    .values(consumed_at=bindparam("b_now"))
+    .returning(_a.approval_request_id)
+)
+"""The answers of a reasoner's pauses are handed to its code with this claim."""
+
+ADOPT_APPROVAL = Q(
+    update(approvals)
+    .where(_by_id)
+    .values(execution_id=bindparam("b_execution"), position=null(), version=_a.version + 1)
+    .returning(*_all),
+    approval_request,
+)
+"""A question of an execution that ended becomes another's; no step of the new one waits for it by position."""
+
 CLIMB = Q(
     update(approvals)
     .where(_by_id, _a.status == "pending")

@@ -44,11 +44,26 @@ OF_CONVERSATION = Q(
 )
 
 
+REQUESTED_BY = Q(
+    select(*_all)
+    .where(_e.requested_by == bindparam("b_requested_by"))
+    .order_by(_e.created_at.desc(), _e.execution_id.desc())
+    .limit(bindparam("b_limit")),
+    Execution,
+)
+"""What one principal asked for, newest first."""
+
+
 def claim_queued(agents: Sequence[str]) -> Q[Execution]:
     """Claims up to `b_limit` queued executions of `agents`, oldest first; each claim has a new fence."""
     queued = (
         select(_e.execution_id)
-        .where(_e.status == "queued", _e.run_after <= bindparam("b_now"), among(_e.agent, agents))
+        .where(
+            _e.status == "queued",
+            _e.run_after <= bindparam("b_now"),
+            among(_e.agent, agents),
+            or_(_e.worker_id.is_(None), _e.worker_id == bindparam("b_worker"), _e.lease_until <= bindparam("b_now")),
+        )
         .order_by(_e.run_after, _e.execution_id)
         .limit(bindparam("b_limit"))
         .with_for_update(skip_locked=True)
@@ -108,19 +123,30 @@ REOPEN = Q(
 )
 """One more approval of this execution is open, whoever holds it."""
 
+RECLAIM = Q(
+    update(executions)
+    .where(_by_id, _e.fence == bindparam("b_fence"), _e.worker_id == bindparam("b_worker"), _e.status == "waiting")
+    .values(status="running", fence=_e.fence + 1, lease_until=bindparam("b_lease"), version=_e.version + 1)
+    .returning(*_all),
+    Execution,
+)
+"""The worker that parked a coroutine takes its execution back, as that has more to do."""
+
 PARK = Q(
     update(executions)
     .where(_mine)
     .values(
         status=case((_e.signals == bindparam("b_seen"), literal("waiting")), else_=literal("queued")),
-        worker_id=null(),
+        worker_id=bindparam("b_keep"),
         lease_until=null(),
         attempts=0,
         version=_e.version + 1,
     )
     .returning(_e.status)
 )
-"""Waiting only where no resolution came in that the worker has not seen; else queued, so that no wake-up is lost."""
+"""Waiting only where no resolution came in that the worker has not seen; else queued, so that no wake-up is lost.
+
+`b_keep` is the worker that keeps a coroutine parked in memory: it may claim first."""
 
 REQUEUE = Q(
     update(executions)
@@ -180,10 +206,25 @@ END_UNCLAIMED = Q(
 )
 """Ends it whoever holds it: the new fence refuses the holder's writes."""
 
+RELEASE_PARKED = Q(
+    update(executions)
+    .where(_e.worker_id == bindparam("b_worker"), among(_e.status, ["waiting", "queued"]))
+    .values(worker_id=null(), lease_until=null())
+    .returning(_e.execution_id)
+)
+RELEASE_ONE = Q(
+    update(executions)
+    .where(_by_id, _e.worker_id == bindparam("b_worker"), among(_e.status, ["waiting", "queued"]))
+    .values(worker_id=null(), lease_until=null())
+    .returning(_e.execution_id)
+)
+"""Parked coroutines that are gone: any worker may replay them."""
+
 GATE_CLOSED_WAKES = Q(
     update(executions)
     .where(_by_id, _e.status == "waiting")
     .values(
+        lease_until=case((_e.worker_id.is_(None), null()), else_=bindparam("b_lease")),
         open_approvals=_e.open_approvals - 1,
         signals=_e.signals + 1,
         status="queued",
