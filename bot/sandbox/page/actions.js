@@ -22,7 +22,7 @@ export class Actions {
   /** What completions draw on. */
   known() {
     const { state, directory } = this.app.model;
-    return { directory, agents: state.agents ?? [], commands: state.commands };
+    return { directory, agents: state.agents, commands: state.commands ?? [] };
   }
 
   switchUser(user) {

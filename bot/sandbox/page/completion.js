@@ -14,7 +14,7 @@ const MOST = 8;
  * The suggestions for the text before the caret.
  *
  * @param {string} before
- * @param {object} known `{directory, agents, commands}`; agents are `{name, description}`, commands `"/name"`
+ * @param {object} known `{directory, agents, commands}`; agents are names, commands are `"/name"`
  * @returns {{start: number, entries: Array<{insert: string, label: string, about: string, user?: string}>}}
  *   `start`: where the completed word begins; no entries where there is nothing to suggest
  */
@@ -37,10 +37,11 @@ function agent(before, { directory, agents }) {
   if (at < 0) return null;
   const typed = before.slice(at + opener.length);
   if (/\s/.test(typed)) return null;
-  const entries = [...agents, ...BOT_VERBS].map(({ name, description }) => ({
+  const verbs = [...agents.map((name) => ({ name, description: "agent" })), ...BOT_VERBS];
+  const entries = verbs.map(({ name, description }) => ({
     insert: `${name} `,
     label: name,
-    about: description ?? "",
+    about: description,
   }));
   return { start: at + opener.length, entries: matching(entries, typed) };
 }
@@ -48,14 +49,12 @@ function agent(before, { directory, agents }) {
 function mention(before, { directory }) {
   const match = /(?:^|[\s(])@([^@\n]{0,40})$/.exec(before);
   if (!match) return null;
-  const people = directory
-    .people()
-    .map((user) => ({
-      insert: `@${user.name} `,
-      label: user.name,
-      about: roleOf(user).badge,
-      user: user.id,
-    }));
+  const people = directory.people().map((user) => ({
+    insert: `@${user.name} `,
+    label: user.name,
+    about: roleOf(user).badge,
+    user: user.id,
+  }));
   const groups = [...directory.groups.values()].map((group) => ({
     insert: `@${group.handle} `,
     label: `@${group.handle}`,

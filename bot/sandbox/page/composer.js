@@ -8,8 +8,8 @@ let serial = 0;
 
 export class Composer {
   /**
-   * @param {object} options `prefix` for the test hooks ("" or "thread-"); `send(text)`, a promise, rejecting leaves
-   *   the text in place; `known()`, see `suggest`
+   * @param {object} options `prefix` for the test hooks ("" or "thread-"); `send(text)`, a promise of whether it
+   *   went well; `known()`, see `suggest`
    */
   constructor({ prefix, send, known }) {
     this.options = { send, known };
@@ -58,17 +58,15 @@ export class Composer {
   }
 
   /** Turns to another conversation, keeping the draft of the one before. */
-  show(key, { placeholder, hint = [], disabled = false }) {
+  show(key, { placeholder, hint = [] }) {
     if (key !== this.key) {
       this.drafts.set(this.key, this.box.value);
-      this.box.value = this.drafts.get(key) ?? "";
       this.key = key;
-      this.typed();
+      this.write(this.drafts.get(key) ?? "");
       this.offer([]);
     }
     this.box.placeholder = placeholder;
     this.box.setAttribute("aria-label", placeholder);
-    this.box.disabled = disabled;
     this.hint.replaceChildren(...hint);
   }
 
@@ -76,23 +74,24 @@ export class Composer {
     this.box.focus();
   }
 
+  /** Sends what stands in the box, which is free again at once; what was refused comes back. */
   async submit(event) {
     event.preventDefault();
     const text = this.box.value.trim();
-    if (!text || this.sending) return;
-    this.sending = true;
-    const key = this.key;
+    if (!text) return;
+    const { key } = this;
+    this.write("");
     this.button.setAttribute("aria-busy", "true");
-    try {
-      if (await this.options.send(text)) {
-        if (key === this.key) this.box.value = "";
-        else this.drafts.delete(key);
-      }
-    } finally {
-      this.sending = false;
-      this.button.setAttribute("aria-busy", "false");
-      this.typed();
-    }
+    const sent = await this.options.send(text);
+    this.button.setAttribute("aria-busy", "false");
+    if (sent) return;
+    if (key !== this.key) this.drafts.set(key, text);
+    else if (this.box.value === "") this.write(text);
+  }
+
+  write(text) {
+    this.box.value = text;
+    this.typed();
   }
 
   typed() {

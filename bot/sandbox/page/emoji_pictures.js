@@ -58,6 +58,7 @@ export const PICTURES = {
   "⏸": [square(BLUE), line("#ffffff", "M9 8v8M15 8v8", 2.8)],
   "⏹": [square(BLUE), fill("#ffffff", "M8 8h8v8H8Z")],
   "▶": [square(BLUE), fill("#ffffff", "M9 7.500v9l7.5-4.500Z")],
+  "◀": [square(BLUE), fill("#ffffff", "M15 7.5v9L7.5 12Z")],
   "➡": [square(BLUE), line("#ffffff", "M6.5 12h11M13 7.500l4.5 4.5-4.5 4.5", 2.4)],
   "🔄": [
     square(BLUE),
@@ -104,6 +105,11 @@ export const PICTURES = {
     fill("#ffffff", "M7 5a4 6.5 0 1 0 .1 0ZM17 5a4 6.5 0 1 0 .1 0Z"),
     line(GREY, "M7 5a4 6.5 0 1 0 .1 0ZM17 5a4 6.5 0 1 0 .1 0Z", 1.4),
     line(DARK, "M8.5 12v1.500M18.5 12v1.5", 3.6),
+  ],
+  "🤔": [
+    disc(SKIN),
+    line(DARK, "M8.5 9.5v.1M15 9v.1", 3),
+    line(DARK, "M7 6.5l2.5-.8M14 5.5l2.5 1M9 15.5c1.5-1 3.5-1.2 5.5-.8", 1.6),
   ],
   "👍": [
     fill(

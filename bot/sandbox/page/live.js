@@ -4,6 +4,9 @@ import { api } from "./api.js";
 
 const POLL_MS = 1000;
 
+/** Every kind of notice leads to the same: reading again. `message` is also what a notice without a kind is. */
+const KINDS = ["hello", "resync", "message", "ephemeral", "view", "connection", "workspace", "server"];
+
 export class Live {
   /** `changed()` is called for every change, and each second while the stream is down. */
   constructor(changed) {
@@ -39,7 +42,7 @@ export class Live {
     this.stream?.close();
     const stream = api.stream(this.user);
     this.stream = stream;
-    stream.addEventListener("message", () => this.changed());
+    for (const kind of KINDS) stream.addEventListener(kind, () => this.changed());
     stream.addEventListener("open", () => {
       this.poll(false);
       this.changed();

@@ -107,29 +107,21 @@ function inline(text, directory, open) {
       put(h("br"), at + 1);
       continue;
     }
-    if (character === "<") {
+    if (character === "<" && at >= (hopeless["<"] ?? 0)) {
       const end = text.indexOf(">", at + 1);
       const node = end > at + 1 ? reference(text.slice(at + 1, end), directory) : null;
       if (node) {
         put(node, end + 1);
         continue;
       }
-    } else if (
-      character === "`" ||
-      (MARKS[character] && !open.includes(character) && boundary(text[at - 1]))
-    ) {
-      const end = at < (hopeless[character] ?? 0) ? -1 : closing(text, at, character);
+      if (end < 0) hopeless["<"] = text.length;
+    } else if (opens(text, at, open) && at >= (hopeless[character] ?? 0)) {
+      const end = closing(text, at, character);
       if (end > 0) {
-        const inner = text.slice(at + 1, end);
-        put(
-          character === "`"
-            ? h("code", { class: "code" }, verbatim(inner, directory))
-            : h(MARKS[character], {}, inline(inner, directory, open + character)),
-          end + 1,
-        );
+        put(marked(character, text.slice(at + 1, end), directory, open), end + 1);
         continue;
       }
-      hopeless[character] = Math.max(hopeless[character] ?? 0, endOfLine(text, at));
+      hopeless[character] = endOfLine(text, at);
     } else if (character === ":") {
       EMOJI.lastIndex = at;
       const match = EMOJI.exec(text);
@@ -154,15 +146,27 @@ function inline(text, directory, open) {
   return nodes;
 }
 
+/** Whether a mark may open at `at`: at a word's edge, right before text; one isn't nested in itself. */
+function opens(text, at, open) {
+  const mark = text[at];
+  if (mark === "`") return true;
+  const next = text[at + 1] ?? " ";
+  return mark in MARKS && !open.includes(mark) && boundary(text[at - 1]) && !/\s/.test(next) && next !== mark;
+}
+
 /** Where the mark opened at `from` closes on the same line, or -1. */
 function closing(text, from, mark) {
   const limit = endOfLine(text, from);
-  if (mark !== "`" && (from + 1 >= limit || /\s/.test(text[from + 1]) || text[from + 1] === mark)) return -1;
   for (let at = from + 2; at < limit; at += 1) {
     if (text[at] !== mark) continue;
     if (mark === "`" || (!/\s/.test(text[at - 1]) && boundary(text[at + 1]))) return at;
   }
   return -1;
+}
+
+function marked(mark, inner, directory, open) {
+  if (mark === "`") return h("code", { class: "code" }, verbatim(inner, directory));
+  return h(MARKS[mark], {}, inline(inner, directory, open + mark));
 }
 
 function boundary(character) {
