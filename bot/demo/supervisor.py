@@ -21,6 +21,7 @@ from bot.demo.workspace import server_environment, workspace
 
 STARTS_WITHIN = 50.0
 STOPS_WITHIN = 10.0
+FIRST_CARD_WITHIN = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,10 @@ class Demo:
         self._environment = server_environment(self._config, self._folder, sandbox_url, model_url)
         self._listening.append(asyncio.create_task(self._obey(sandbox)))
         server_url = await self._start_server()
+        await self._ask_first(sandbox_url)
         say(f"API and dashboard: {server_url}")
         say(f"Slack sandbox: {sandbox_url}")
         say("Press Ctrl-C to stop. Everything here is local: no account, no key, no real workspace.")
-        await self._ask_first(sandbox_url)
 
     async def stop(self) -> None:
         """Everything down, the server first and gracefully."""
@@ -139,6 +140,19 @@ class Demo:
             async with http.post(url, json={}) as answer:
                 if answer.status >= 400:
                     raise ChildFailed(f"the local workspace refused the first message: {await answer.text()}")
+                channel = (await answer.json())["channel"]
+            await _until_answered(http, f"{sandbox_url}/sandbox/api/channels/{channel}/messages")
+
+
+async def _until_answered(http: aiohttp.ClientSession, messages_url: str) -> None:
+    """Until the bot has put up the card, or FIRST_CARD_WITHIN is over: then it comes while the page is looked at."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + FIRST_CARD_WITHIN
+    while loop.time() < until:
+        async with http.get(messages_url) as answer:
+            if any("approval.approve" in json.dumps(message) for message in (await answer.json())["messages"]):
+                return
+        await asyncio.sleep(0.1)
 
 
 def samples_package() -> str:

@@ -26,6 +26,8 @@ def workspace() -> SandboxConfig:
         app_token=f"xapp-demo-{secrets.token_hex(12)}",
         signing_secret=secrets.token_hex(16),
         server_controls=True,
+        agents=("refund_agent", "prod_change_demo"),
+        slash_commands=("/approvals",),
         scenarios=(
             ScenarioConfig(
                 id="refund",
@@ -55,7 +57,7 @@ def workspace() -> SandboxConfig:
 def server_environment(config: SandboxConfig, folder: Path, sandbox_url: str, model_url: str) -> dict[str, str]:
     """The server's whole environment: the local workspace, the scripted model, a database in `folder`."""
     reviewers = [user.id for user in config.users if user.role == "reviewer"]
-    _, approvals, escalations = (channel.id for channel in config.channels[:3])
+    escalations = config.channels[2].id
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_REAL) or name in _KEPT}
     return environment | {
         "COUNTERSIGN_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'countersign.db'}",
@@ -65,7 +67,6 @@ def server_environment(config: SandboxConfig, folder: Path, sandbox_url: str, mo
         "OPENAI_BASE_URL": f"{model_url}/v1",
         "OPENAI_API_KEY": "scripted",
         "COUNTERSIGN_DEFAULT_AGENT": "refund_agent",
-        "COUNTERSIGN_APPROVALS_CHANNEL": approvals,
         "COUNTERSIGN_REVIEWERS": ",".join(reviewers),
         "COUNTERSIGN_ESCALATION_CHANNEL": escalations,
         "COUNTERSIGN_ESCALATION_REVIEWERS": ",".join(reviewers[-1:]),

@@ -7,7 +7,7 @@ import { go, HOME } from "./route.js";
 import { toast } from "./toast.js";
 
 /** From this width on, a thread stands beside its channel; only then does the page open one by itself. */
-const WIDE = window.matchMedia("(min-width: 1100px)");
+export const WIDE = window.matchMedia("(min-width: 1100px)");
 
 export class Actions {
   /** `app`: its `model` is what is shown, `refresh()` reads it again, `thread` and `channel` have composers. */

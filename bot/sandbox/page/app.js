@@ -3,7 +3,7 @@
  * one place, and reads it again whenever the server says that something changed.
  */
 
-import { Actions } from "./actions.js";
+import { Actions, WIDE } from "./actions.js";
 import { Refused } from "./api.js";
 import { Channel } from "./channel.js";
 import { Composer } from "./composer.js";
@@ -11,7 +11,7 @@ import { showHint } from "./hint.js";
 import { Home } from "./home.js";
 import { Live } from "./live.js";
 import { Modals } from "./modal.js";
-import { at, readWorkspace } from "./model.js";
+import { at, newestThread, readWorkspace } from "./model.js";
 import { refreshDates } from "./references.js";
 import { go, onPlaceChange, place } from "./route.js";
 import { Sidebar } from "./sidebar.js";
@@ -95,6 +95,7 @@ class App {
     if (!this.workspace) return;
     const where = place();
     const model = at(this.workspace, where);
+    if (!where.channel && WIDE.matches) model.thread = newestThread(model.messages);
     const viewer = model.directory.viewer;
     this.model = model;
     if (viewer !== where.user || model.current !== where.channel) {

@@ -53,6 +53,13 @@ export function at(workspace, where) {
   };
 }
 
+/** The parent's ts of the thread that was answered last, or "". */
+export function newestThread(messages) {
+  const replies = messages.filter(({ ts, thread_ts }) => thread_ts && thread_ts !== ts);
+  return replies.reduce((newest, message) => (message.ts > newest.ts ? message : newest), { ts: "", thread_ts: "" })
+    .thread_ts;
+}
+
 function viewerOf(state, wanted) {
   const { users } = state;
   return (users.find(({ id }) => id === wanted) ?? users.find(({ role }) => role === "requester") ?? users[0])
