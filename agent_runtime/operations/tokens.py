@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent_runtime.core.duration import Duration, microseconds
+from agent_runtime.core.duration import DAY
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, InvalidRequest, NotFound
 from agent_runtime.store.access import INSERT_TOKEN, REVOKE_TOKEN, TOKENS
@@ -20,8 +20,9 @@ STREAM = "tokens"
 """The audit stream of everything that happens to tokens."""
 
 _SECRET = re.compile(r"cs_[A-Za-z0-9_-]{43}", re.ASCII)
+_LONGEST = 3650 * DAY
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_PERSON = re.compile(r"slack:[TE][A-Z0-9]{2,}:[UW][A-Z0-9]{2,}", re.ASCII)
+_PERSON = re.compile(r"slack:[TE][A-Z0-9]+:[UW][A-Z0-9]+", re.ASCII)
 
 
 class Scope(StrEnum):
@@ -46,14 +47,6 @@ class Token:
     revoked_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedToken:
-    """A new token; `secret` is the bearer token itself, which nothing can show again."""
-
-    token: Token
-    secret: str
-
-
 def create_token(
     tx: Tx,
     name: str,
@@ -61,28 +54,31 @@ def create_token(
     *,
     by: Actor,
     via: Via,
-    person: str | None = None,
-    expires_in: Duration | None = None,
-) -> CreatedToken:
-    """A token called `name`, whose principal is `api:NAME`, or `person` (`slack:TEAM:USER`), who it then is.
+    stands_for: str = "",
+    expires_in: int | None = None,
+) -> str:
+    """A token called `name`; returns the bearer token itself, which nothing can show again.
 
-    `expires_in`: seconds, a timedelta, or text such as "30d"; None never ends. Raises InvalidRequest naming the field,
-    Conflict where a token has that name (also a revoked one: the audit trail names principals).
+    Its principal is `api:NAME`, or the person that it stands for (`slack:TEAM:USER`), with their limits. `expires_in`
+    is microseconds; None never ends. Raises InvalidRequest naming the field, Conflict where a token has or had that
+    name (the audit trail names principals).
     """
     if not _NAME.fullmatch(name):
         raise InvalidRequest(f"name: {name!r} must be 1 to 64 letters, digits, _, . or -")
-    if person is not None and not _PERSON.fullmatch(person):
-        raise InvalidRequest(f"for: {person!r} is no Slack user; write slack:TEAM:USER with their ids, slack:T…:U…")
+    if stands_for and not _PERSON.fullmatch(stands_for):
+        raise InvalidRequest(f"for: {stands_for!r} is no Slack user; write slack:TEAM:USER with their ids, slack:T…:U…")
+    if expires_in is not None and not 0 < expires_in <= _LONGEST:
+        raise InvalidRequest("expires_in: must be more than zero and at most ten years")
     if any(token.name == name for token in list_tokens(tx)):
         raise Conflict(f"name: a token is or was called {name!r}; choose another name")
     secret = "cs_" + secrets.token_urlsafe(32)
     token = Token(
         name=name,
         scopes=_scopes(scopes),
-        principal=person or f"api:{name}",
+        principal=stands_for or f"api:{name}",
         created_by=by.principal,
         created_at=tx.now,
-        expires_at=None if expires_in is None else tx.now + microseconds(expires_in, "expires_in"),
+        expires_at=None if expires_in is None else tx.now + expires_in,
         revoked_at=None,
     )
     tx.run(
@@ -104,7 +100,7 @@ def create_token(
         via=via,
         data={"name": name, "scopes": [*token.scopes], "principal": token.principal, "expires_at": token.expires_at},
     )
-    return CreatedToken(token, secret)
+    return secret
 
 
 def revoke_token(tx: Tx, name: str, *, by: Actor, via: Via) -> None:

@@ -58,14 +58,16 @@ class DecidedAnswer(ApprovalAnswer):
 
 
 class StepAnswer(Answer):
-    """One durable thing that an execution did. Secrets in its arguments are masked."""
+    """One durable thing that an execution did. Secrets in its arguments and result are masked."""
 
     position: int
     turn: int
     kind: str
     name: str
+    call_id: str
     status: str
     arguments: Any
+    result: Any = Field(description="what was recorded: a model's message, a call's value or error, …")
     approval_request_id: str | None
     attempt: int
     created_at: str
@@ -87,7 +89,9 @@ class ExecutionAnswer(Answer):
     result: Any = Field(description="what it returned; null until it has succeeded")
     error: dict[str, Any] | None
     finish_reason: str | None
-    pending_approvals: list[ApprovalAnswer]
+    pending_approvals: list[ApprovalAnswer] = Field(
+        description="what it waits for, in the order of the calls; those of executions it called behind them"
+    )
     requested_by: str
     via: str
     conversation_id: str | None
@@ -98,8 +102,10 @@ class ExecutionAnswer(Answer):
 
 
 class ExecutionWithSteps(ExecutionAnswer):
-    """An execution with what it has done."""
+    """An execution with what it was given and has done. Secrets in them are masked."""
 
+    input: dict[str, Any] = Field(description="the prompt or input that it began with")
+    approvals: list[ApprovalAnswer] = Field(description="all that it asked, those of executions it called included")
     steps: list[StepAnswer]
 
 

@@ -18,7 +18,9 @@ WEBHOOK = "/api/v1/webhooks/approval-response"
 PUBLIC_PATHS = frozenset({"/slack/events", WEBHOOK, "/healthz"})
 """Served to anybody: the first two check a signature of their own."""
 
-_REMEDY = "create a token with `countersign tokens create NAME` and send it as `Authorization: Bearer cs_…`"
+_REMEDY = (
+    "create a token with `countersign tokens create NAME --scope read` and send it as `Authorization: Bearer cs_…`"
+)
 
 
 @dataclass(frozen=True, slots=True)

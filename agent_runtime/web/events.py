@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from traceback import format_exc
 from typing import Any
 
 import structlog
@@ -70,8 +71,8 @@ async def stream(request: web.Request, identity: Identity, execution: Execution)
         log.warning("event stream broken off", execution_id=execution.execution_id, reason=error.message)
         await response.write(f"event: problem\ndata: {problem_of(error, request).text}\n\n".encode())
         await response.write_eof()
-    except Exception:
-        log.exception("event stream failed", execution_id=execution.execution_id)
+    except Exception:  # noqa: BLE001 - logged, and the stream is broken off
+        log.error("event stream failed", execution_id=execution.execution_id, traceback=format_exc())
         if request.transport is not None:
             request.transport.abort()  # an end that no client takes for the end of the execution
     return response

@@ -11,8 +11,7 @@ from aiohttp import web
 from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.agents import LIVE_WORKERS
 from agent_runtime.store.database import Database
-from agent_runtime.store.migrate import HEAD
-from agent_runtime.store.revision import REVISION
+from agent_runtime.store.revision import HEAD, REVISION
 from agent_runtime.web.answers import HealthAnswer, ReadyAnswer
 from agent_runtime.web.authentication import DATABASE, Identity
 from agent_runtime.web.endpoint import Endpoint, answered, nothing

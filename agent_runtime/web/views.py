@@ -1,19 +1,18 @@
-"""Rows as answers, with secrets masked."""
+"""Rows as answers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from agent_runtime.core.approval import ApprovalRequest, Vote
-from agent_runtime.core.canonical import JsonValue
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Vote
 from agent_runtime.core.duration import rfc3339
-from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind
-from agent_runtime.core.redaction import REDACTED, redact
-from agent_runtime.errors import InvalidDefinition
+from agent_runtime.core.execution import Execution, ExecutionStatus, Step
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, PENDING_OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
+from agent_runtime.store.executions import CHILDREN
+from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
 from agent_runtime.web.answers import (
     ApprovalAnswer,
@@ -22,6 +21,10 @@ from agent_runtime.web.answers import (
     ExecutionWithSteps,
     StepAnswer,
 )
+from agent_runtime.web.masking import Paths, masked, shown_arguments, shown_result, without_secret_edits
+
+FAMILY = 1_000
+"""Executions whose approvals are looked for, from one execution down its calls."""
 
 
 async def approval_answer(database: Database, approval: ApprovalRequest) -> ApprovalAnswer:
@@ -31,33 +34,59 @@ async def approval_answer(database: Database, approval: ApprovalRequest) -> Appr
 
 async def execution_answer(database: Database, execution: Execution) -> ExecutionAnswer:
     """The execution with the approvals that it waits for."""
-    return ExecutionAnswer(**await _execution(database, execution))
+    pending: list[ApprovalRequest] = []
+    if execution.open_approvals:
+        pending = await _approvals(database, execution.execution_id, PENDING_OF_EXECUTION)
+    return ExecutionAnswer(
+        **_execution(execution), pending_approvals=[await approval_answer(database, approval) for approval in pending]
+    )
 
 
 async def execution_with_steps(database: Database, execution: Execution) -> ExecutionWithSteps:
     """The execution with what it waits for and what it has done."""
     steps = await database.all(JOURNAL, b_id=execution.execution_id)
-    approvals = await database.all(OF_EXECUTION, b_execution=execution.execution_id)
-    paths = {approval.approval_request_id: approval.policy.redact for approval in approvals}
+    approvals = await _approvals(database, execution.execution_id, OF_EXECUTION)
+    redacted: dict[str | None, Paths] = {
+        approval.approval_request_id: approval.policy.redact for approval in approvals
+    }
+    paths: dict[str, Paths] = {}
+    for step in steps:
+        # A model may use an id twice; then both calls are masked by the paths of both.
+        paths[step.call_id] = (*paths.get(step.call_id, ()), *redacted.get(step.approval_request_id, ()))
+    shown = [await approval_answer(database, approval) for approval in approvals]
     return ExecutionWithSteps(
-        **await _execution(database, execution),
-        steps=[_step(step, paths.get(step.approval_request_id or "", ())) for step in steps],
+        **_execution(execution),
+        input=masked(json.loads(execution.input)),
+        pending_approvals=[approval for approval in shown if approval.status == ApprovalStatus.pending],
+        approvals=shown,
+        steps=[_step(step, paths) for step in steps],
     )
 
 
+async def _approvals(database: Database, execution_id: str, query: Q[ApprovalRequest]) -> list[ApprovalRequest]:
+    """The approvals of an execution, then those of the executions that it called, and so on down."""
+    found: list[ApprovalRequest] = []
+    family = [execution_id]
+    for member in family:
+        found += await database.all(query, b_execution=member)
+        children = await database.all(CHILDREN, b_parent=member)
+        family += [child.execution_id for child in children[: FAMILY - len(family)]]
+    return found
+
+
 def of_approval(approval: ApprovalRequest, votes: Sequence[Vote]) -> ApprovalAnswer:
-    """The public shape of an approval; its arguments, edits and context masked by its own policy."""
+    """The public shape of an approval; its arguments, edits and context masked."""
     paths = approval.policy.redact
     shown = approval.as_json(votes)
     shown["arguments"] = masked(shown["arguments"], paths)
-    shown["context"] = None if approval.context is None else masked(json.loads(approval.context), ())
-    shown["resolution"] = None if approval.resolution is None else _without_secret_edits(approval.resolution, paths)
+    shown["context"] = None if approval.context is None else masked(json.loads(approval.context))
+    shown["resolution"] = None if approval.resolution is None else without_secret_edits(approval.resolution, paths)
     return ApprovalAnswer(**shown)
 
 
 async def event_answers(database: Database, rows: Sequence[Any]) -> list[EventAnswer]:
     """Audit events as they may be shown."""
-    paths: dict[str, Sequence[str]] = {}
+    paths: dict[str, Paths] = {}
     shown = []
     for row in rows:
         data = json.loads(row.data)
@@ -66,7 +95,9 @@ async def event_answers(database: Database, rows: Sequence[Any]) -> list[EventAn
             if about not in paths:
                 approval = await database.one(GET_APPROVAL, b_id=about)
                 paths[about] = approval.policy.redact if approval is not None else ("**",)
-            data = _without_secret_edits(data, paths[about])
+            data = without_secret_edits(data, paths[about])
+        if row.type == "execution.noted":
+            data = masked(data)  # a reasoner's own words
         shown.append(
             EventAnswer(
                 event_id=row.event_id,
@@ -84,25 +115,7 @@ async def event_answers(database: Database, rows: Sequence[Any]) -> list[EventAn
     return shown
 
 
-def masked(value: JsonValue, paths: Sequence[str]) -> JsonValue:
-    """`value` fit to be shown; wholly masked where a stored path cannot be read, as that one may matter."""
-    try:
-        return redact(value, paths)
-    except InvalidDefinition:
-        return REDACTED
-
-
-def _without_secret_edits(data: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
-    """Edited arguments are stored as their canonical text; shown, they are JSON with secrets masked."""
-    edited = data.get("edited_arguments")
-    return dict(data) if edited is None else {**data, "edited_arguments": masked(json.loads(edited), paths)}
-
-
-async def _execution(database: Database, execution: Execution) -> dict[str, Any]:
-    pending: list[ApprovalAnswer] = []
-    if execution.open_approvals:
-        approvals = await database.all(PENDING_OF_EXECUTION, b_execution=execution.execution_id)
-        pending = [await approval_answer(database, approval) for approval in approvals]
+def _execution(execution: Execution) -> dict[str, Any]:
     return {
         "execution_id": execution.execution_id,
         "agent": execution.agent,
@@ -115,7 +128,6 @@ async def _execution(database: Database, execution: Execution) -> dict[str, Any]
         "result": None if execution.result is None else json.loads(execution.result).get("result"),
         "error": None if execution.error is None else json.loads(execution.error),
         "finish_reason": execution.finish_reason,
-        "pending_approvals": pending,
         "requested_by": execution.requested_by,
         "via": execution.via,
         "conversation_id": execution.conversation_id,
@@ -126,14 +138,16 @@ async def _execution(database: Database, execution: Execution) -> dict[str, Any]
     }
 
 
-def _step(step: Step, paths: Sequence[str]) -> StepAnswer:
+def _step(step: Step, paths: dict[str, Paths]) -> StepAnswer:
     return StepAnswer(
         position=step.position,
         turn=step.turn,
         kind=step.kind,
         name=step.name,
+        call_id=step.call_id,
         status=step.status,
-        arguments=masked(json.loads(step.arguments), paths) if step.kind == StepKind.tool else None,
+        arguments=shown_arguments(step, paths.get(step.call_id, ())),
+        result=shown_result(step, paths),
         approval_request_id=step.approval_request_id,
         attempt=step.attempt,
         created_at=rfc3339(step.created_at) or "",

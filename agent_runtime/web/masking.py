@@ -1,0 +1,61 @@
+"""What answers show of rows that hold secrets. Only what is shown is masked; digests are those of the true values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent_runtime.core.canonical import JsonValue, canonical
+from agent_runtime.core.execution import Step, StepKind
+from agent_runtime.core.redaction import REDACTED, redact
+from agent_runtime.errors import InvalidDefinition
+
+Paths = Sequence[str]
+"""What a tool's policy redacts."""
+
+
+def masked(value: JsonValue, paths: Paths = ()) -> Any:
+    """`value` fit to be shown; wholly masked where a path cannot be read, as that one may matter."""
+    try:
+        return redact(value, paths)
+    except InvalidDefinition:
+        return REDACTED
+
+
+def without_secret_edits(data: Mapping[str, Any], paths: Paths) -> dict[str, Any]:
+    """Edited arguments are stored as their canonical text; shown, they are JSON with secrets masked."""
+    edited = data.get("edited_arguments")
+    return dict(data) if edited is None else {**data, "edited_arguments": masked(json.loads(edited), paths)}
+
+
+def shown_arguments(step: Step, paths: Paths) -> Any:
+    """The arguments of a call; None for a step that is none."""
+    return masked(json.loads(step.arguments), paths) if step.kind == StepKind.tool else None
+
+
+def shown_result(step: Step, paths: Mapping[str, Paths]) -> Any:
+    """What a step recorded; `paths` by the call's id, as a model's message repeats the arguments of its calls."""
+    if step.result is None:
+        return None
+    result: dict[str, Any] = json.loads(step.result)
+    shown: Any = masked(result)
+    if not isinstance(shown, dict):
+        return shown
+    if "ran_with" in result:
+        shown["ran_with"] = masked(result["ran_with"], paths.get(step.call_id, ()))
+    if step.kind == StepKind.model and isinstance(message := result.get("message"), dict):
+        for call, shown_call in zip(
+            message.get("tool_calls") or (), shown["message"].get("tool_calls") or (), strict=True
+        ):
+            shown_call["function"]["arguments"] = _text(call, paths)
+    return shown
+
+
+def _text(call: Mapping[str, Any], paths: Mapping[str, Paths]) -> str:
+    """The arguments of a model's call, which are JSON within a text (or should be)."""
+    try:
+        arguments = json.loads(call["function"]["arguments"])
+    except ValueError:
+        return REDACTED
+    return canonical(masked(arguments, paths.get(str(call.get("id")), ())))
