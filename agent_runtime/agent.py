@@ -102,9 +102,14 @@ class Agent:
         return decorate
 
     def step(self, function: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
-        """Decorates a function, sync or async, as a durable step: inside a reasoner its result (JSON) is recorded once.
+        """Decorates a function, sync or async, as a durable step: in a reasoner its result (JSON) is recorded once.
 
-        The decorated function is awaited. After a crash a step that was not recorded runs again.
+        The decorated function is awaited; what it raises is recorded too, and raised as StepFailed. After a crash a
+        step that was not recorded runs again. Where the order of calls may differ between two runs (a race), write
+        `await function.named("…")(…)`. A step within a step is a part of that one.
+
+        Args:
+            name: what the journal calls it; the function's own name by default.
         """
         if function is None:
             return lambda decorated: durable_step(decorated, name)
@@ -116,7 +121,8 @@ class Agent:
         """Asks the model, durably. With a `schema` (a Pydantic model or another type) returns an instance of it, else
         text.
 
-        Raises OutsideReasoner, ModelRefused, or ValueError where the answer does not fit the schema twice in a row.
+        A model that is away is waited for. Raises OutsideReasoner, ModelRefused, or ValueError where the answer does
+        not fit the schema twice in a row.
         """
         return await current().ai(
             system=system, user=user, schema=schema, model=model, default_model=self.model, name=name
@@ -135,7 +141,8 @@ class Agent:
         """Waits durably for people; returns their decision, also "expired". Continues from this line.
 
         `approval_request_id` (`[\\w.:~-]{1,200}`) is unique in a deployment for ever; minted where None. Further
-        keywords are those of `Approval` (reviewers, quorum, …). Raises Conflict where another execution has that id.
+        keywords are those of `Approval` (reviewers, quorum, …). Raises Conflict naming the execution that has used
+        that id, InvalidRequest or InvalidDefinition for what cannot be asked.
         """
         asked = Pause(
             approval_request_id,
@@ -148,7 +155,9 @@ class Agent:
     async def wait_for_resume(self, *, approval_request_id: str, timeout: float | None = None) -> ApprovalResult | None:
         """The decision on an approval that was asked before a crash, waiting for it; None where nothing has that id.
 
-        `timeout` in seconds; then the result's decision is "error". Raises Conflict where a live execution has it.
+        That may be this execution's own approval, or that of an ended execution with the same agent, reasoner and
+        input, which did not use it. `timeout` in seconds; then the result's decision is "error". Raises Conflict
+        naming the execution where another one has it.
         """
         return await current().wait_for_resume(approval_request_id, timeout)
 
@@ -158,9 +167,13 @@ class Agent:
         if running is not None:
             running.note(message, tags)
 
-    async def call(self, target: str, *, name: str | None = None, **given: Any) -> Any:
-        """Runs "agent.reasoner" (or "agent") as a child execution and returns its result."""
-        return await current().call(target, given, name=name)
+    async def call(self, target: str, /, *, _name: str | None = None, **given: Any) -> Any:
+        """Runs "agent.reasoner" (or "agent") as a child execution with the input `given` and returns its result.
+
+        It is cancelled with this execution. `_name` names the call in the journal. Raises NotFound, InvalidRequest for
+        input that it cannot take, StepFailed where it fails or is cancelled.
+        """
+        return await current().call(target, given, name=_name)
 
     def run(self, host: str | None = None, port: int | None = None, *, auto_port: bool = False) -> None:
         """Serves the API, this agent, and Slack where its tokens are set, until Ctrl-C.

@@ -12,7 +12,7 @@ from agent_runtime.errors import CountersignError
 
 
 class OutsideReasoner(CountersignError):
-    """This works only while one of the agent's reasoners runs; start one with `runtime.start` or over the API."""
+    """This works only in one of the agent's reasoners while it runs; start one with `runtime.start` or over the API."""
 
     slug = "outside-reasoner"
 
@@ -51,7 +51,9 @@ class Pause:
 
 
 class ReasonerContext(Protocol):
-    """One running reasoner; every method but `note` is durable and takes a position when it is called."""
+    """One running reasoner; every method but `note` is durable and has its place in the order of the calls, or by
+    `name`.
+    """
 
     async def ai(
         self, *, system: str, user: str, schema: Any, model: str | None, default_model: str, name: str | None
@@ -66,7 +68,13 @@ class ReasonerContext(Protocol):
     async def call(self, target: str, given: Mapping[str, Any], *, name: str | None) -> Any: ...
 
     async def step(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        step_name: str,
+        name: str | None,
     ) -> Any: ...
 
 

@@ -8,6 +8,7 @@ and never match on text.
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 
@@ -21,6 +22,8 @@ class CountersignError(Exception):
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.message = message or " ".join((type(self).__doc__ or "").split())
         self.details = details
+        self.leaves: Callable[[Any], None] | None = None
+        """What a refusal writes although everything else is rolled back: a function of the transaction."""
         super().__init__(self.message)
 
 
@@ -129,6 +132,18 @@ class LostClaim(CountersignError):
     status, slug = 409, "lost-claim"
 
 
+class RuntimeClosed(CountersignError):
+    """This runtime is closed; open another one, or use it inside its `with` block."""
+
+    status, slug = 503, "runtime-closed"
+
+
+class WrongLoop(CountersignError, RuntimeError):
+    """This would block the event loop that it needs; use the method of the same name with `_async`."""
+
+    slug = "wrong-loop"
+
+
 class Overloaded(CountersignError):
     """Too much is waiting to be written; try again in a moment."""
 
@@ -139,6 +154,12 @@ class StoreUnavailable(CountersignError):
     """The database cannot be reached or refused the work."""
 
     status, slug = 503, "store-unavailable"
+
+
+class ServerUnavailable(CountersignError):
+    """The server cannot be reached, or what answers there is not Countersign."""
+
+    status, slug = 503, "server-unavailable"
 
 
 class SchemaMismatch(CountersignError):

@@ -1,4 +1,4 @@
-"""The server: a runtime with its HTTP doors, until it is told to stop."""
+"""The server: a replica with its HTTP doors, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aiohttp import web
 
 from agent_runtime.agent import Agent
 from agent_runtime.errors import InvalidSetting
-from agent_runtime.runtime import AgentRuntime
-from agent_runtime.settings import Settings
+from agent_runtime.replica import Replica
+from agent_runtime.settings import Settings, load
 from agent_runtime.web.app import create_app
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class Server:
     """A server that is up; `url` is where it listens."""
 
     url: str
-    runtime: AgentRuntime
+    runtime: Replica
 
 
 @asynccontextmanager
@@ -38,15 +38,15 @@ async def running(
 
     Raises InvalidSetting naming the setting and the remedy, SchemaMismatch or StoreUnavailable.
     """
-    runtime = AgentRuntime(settings=settings, env_file=env_file)
-    async with runtime:
-        await runtime.deploy_async(*agents)
+    settings = settings or load(Settings, env_file=env_file)
+    async with Replica(settings, env_file=env_file) as runtime:
+        await runtime.deploy(*agents)
         routes = [route for surface in runtime.surfaces for route in surface.routes()]
-        app = create_app(runtime.database, runtime.settings, routes=routes, status=runtime.status)
+        app = create_app(runtime.database, settings, routes=routes, status=runtime.status)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         try:
-            yield Server(await _listen(runner, runtime.settings), runtime)
+            yield Server(await _listen(runner, settings), runtime)
         finally:
             await runner.cleanup()
 

@@ -1,4 +1,4 @@
-"""Settings: argument > environment > `.env`. Every one is checked at the start, with one clear message."""
+"""Settings: argument > `configure()` > environment > `.env`. Each is checked at the start, with one clear message."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     public_url: str = ""
+    server_url: str = ""
+    api_token: SecretStr | None = None
     model: str = "openai/gpt-4o-mini"
     approval_webhook_secret: SecretStr | None = None
     webhook_signatures: Literal["standard", "body", "both"] = "both"
@@ -39,6 +41,7 @@ class Settings(BaseSettings):
     reviewers: Names = ()
     escalation_channel: str = ""
     escalation_reviewers: Names = ()
+    checkpoints: str = ""
     concurrency: int = Field(default=100, ge=1, le=10_000)
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str = Field(default="", validation_alias="OPENAI_BASE_URL")
@@ -48,11 +51,13 @@ class Settings(BaseSettings):
     @field_validator("approval_webhook_secret")
     @classmethod
     def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not secret.get_secret_value():
+            return None
         if secret is not None and len(secret.get_secret_value()) < 16:
             raise ValueError("must be at least 16 characters; make one with `openssl rand -hex 32`")
         return secret
 
-    @field_validator("public_url", "openai_base_url", "anthropic_base_url")
+    @field_validator("public_url", "server_url", "openai_base_url", "anthropic_base_url")
     @classmethod
     def _http(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):
@@ -69,11 +74,29 @@ class Settings(BaseSettings):
         return people
 
 
+_CONFIGURED: dict[str, Any] = {}
+
+
+def configure(**settings: Any) -> None:
+    """Settings of this process that win over the environment and lose to arguments; None takes one back.
+
+    Raises InvalidSetting naming what is unknown, or has a value that cannot be used; then nothing changes.
+    """
+    unknown = sorted(set(settings) - set(Settings.model_fields))
+    if unknown:
+        raise InvalidSetting(f"{', '.join(unknown)}: unknown; known are {', '.join(sorted(Settings.model_fields))}")
+    wanted = {name: value for name, value in {**_CONFIGURED, **settings}.items() if value is not None}
+    load(Settings, **wanted)
+    _CONFIGURED.clear()
+    _CONFIGURED.update(wanted)
+
+
 def load(settings: type[Settings] = Settings, *, env_file: str | None = None, **arguments: Any) -> Any:
     """The settings, arguments first. Raises InvalidSetting naming each variable that cannot be used."""
     try:
+        configured = {name: value for name, value in _CONFIGURED.items() if name in settings.model_fields}
         given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-        return settings(**{"_env_file": env_file, **given})
+        return settings(**{"_env_file": env_file, **configured, **given})
     except ValidationError as error:
         raise InvalidSetting(_words(settings, error)) from None
 

@@ -20,23 +20,32 @@ def begin(
     to a reasoner is its single text parameter. Raises NotFound for an unknown reasoner, InvalidRequest naming the
     field.
     """
-    _check(given)
+    given = _checked(given)
     reasoners: Sequence[Mapping[str, Any]] = definition.get("reasoners") or ()
     if not reasoners and reasoner is None:
-        return None, dict(given)
+        return None, given
     chosen = _chosen(reasoners, reasoner, str(definition.get("name", "")))
     if "prompt" in given:
         return chosen["name"], {"input": {_text_parameter(chosen): given["prompt"]}}
     _check_input(chosen["name"], chosen["schema"], given["input"])
-    return chosen["name"], {"input": dict(given["input"])}
+    return chosen["name"], given
 
 
-def _check(given: Mapping[str, Any]) -> None:
-    prompt = given.get("prompt")
-    if prompt is not None and (not isinstance(prompt, str) or not prompt.strip()):
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Either the prompt or the input and nothing else, so that nobody slips in what the runtime adds itself."""
+    present = {name: value for name, value in given.items() if value is not None}
+    unknown = present.keys() - {"prompt", "input"}
+    if unknown or len(present) != 1:
+        raise InvalidRequest(
+            "send either a prompt (text) or an input (a JSON object)"
+            + (f"; {', '.join(sorted(unknown))} is unknown" if unknown else "")
+        )
+    prompt = present.get("prompt", "-")
+    if not isinstance(prompt, str) or not prompt.strip():
         raise InvalidRequest("prompt: must be text that says what the agent is to do")
-    if prompt is None and not isinstance(given.get("input"), Mapping):
-        raise InvalidRequest("send a prompt (text) or an input (a JSON object)")
+    if not isinstance(present.get("input", {}), Mapping):
+        raise InvalidRequest("input: must be a JSON object")
+    return present
 
 
 def _chosen(reasoners: Sequence[Mapping[str, Any]], name: str | None, agent: str) -> Mapping[str, Any]:

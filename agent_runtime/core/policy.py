@@ -238,6 +238,11 @@ def merge(layers: Sequence[Approval], defaults: Defaults, *, rules: tuple[str, .
     )
 
 
+def never_ending(policy: Policy) -> Policy:
+    """The policy for a call in doubt: settled by one person, and never over before that."""
+    return replace(policy, quorum=1, expires_after=None)
+
+
 def may_decide(policy: Policy, *, requested_by: str, by: Actor, via: Via, widened: bool = False) -> None:
     """Passes where `by` may decide through `via`; raises NotAuthorized with the reason otherwise.
 

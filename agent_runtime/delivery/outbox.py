@@ -21,6 +21,7 @@ from agent_runtime.store.database import Database
 from agent_runtime.store.events import record
 from agent_runtime.store.outbox import (
     APPROVAL_CARD,
+    ATTEMPTED,
     DELIVERED,
     DUE_DELIVERIES,
     EXECUTION_PROGRESS,
@@ -145,7 +146,8 @@ class Outbox:
         refused: list[str] = []
         if delivery.topic in REPAINTED:
             for receipt in shown:
-                await self._update(delivery, receipt, refused)
+                if wanted.version > receipt.shown_version:  # else an earlier edit showed it, and this one costs no turn
+                    await self._update(delivery, receipt, refused)
         for place in places:
             if await self._show(delivery, place, known, refused):
                 known.add(place.key)
@@ -235,19 +237,23 @@ def take(tx: Tx, limit: int) -> list[Delivery]:
     """Holds up to `limit` due rows for a while; rows of one topic and subject without a payload become one delivery."""
     grouped: dict[tuple[str, str, str], list[Any]] = {}
     for row in tx.all(DUE_DELIVERIES, b_now=tx.now, b_limit=limit):
-        tx.run(HOLD, b_id=row.outbox_id, b_until=tx.now + HELD_FOR)
         key = (row.topic, row.subject, row.payload if row.topic not in REPAINTED else "{}")
         grouped.setdefault(key, []).append(row)
-    return [
-        Delivery(
-            topic,
-            subject,
-            payload,
-            tuple(row.outbox_id for row in rows),
-            1 + max(row.attempts for row in rows),
-        )
-        for (topic, subject, payload), rows in grouped.items()
-    ]
+    taken: list[Delivery] = []
+    for (topic, subject, payload), rows in grouped.items():
+        attempts = 1 + _tried(tx, topic, subject, rows)
+        taken.append(Delivery(topic, subject, payload, tuple(row.outbox_id for row in rows), attempts))
+    for delivery in taken:
+        for outbox_id in delivery.ids:
+            tx.run(HOLD, b_id=outbox_id, b_until=tx.now + HELD_FOR)
+    return taken
+
+
+def _tried(tx: Tx, topic: str, subject: str, rows: Sequence[Any]) -> int:
+    """How often it was tried before. What is repainted counts its other rows too: one of them may have been posted."""
+    if topic in REPAINTED and (tried := tx.one(ATTEMPTED, b_subject=subject, b_topic=topic)) is not None:
+        return int(tried.attempts)
+    return int(max(row.attempts for row in rows))
 
 
 def delivered(tx: Tx, ids: Sequence[int]) -> None:

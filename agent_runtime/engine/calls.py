@@ -18,12 +18,15 @@ from agent_runtime.core.canonical import canonical
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.functions import Functions
-from agent_runtime.errors import LostClaim, ToolTimedOut
-from agent_runtime.operations.advance import AskedAgain, CallStarted, ask_in_doubt, finish_call, start_call
+from agent_runtime.errors import InvalidRequest, Overloaded, StoreUnavailable, ToolTimedOut
+from agent_runtime.operations.calls import ask_in_doubt, finish_call, start_call
 from agent_runtime.store.database import Database
 from agent_runtime.tools import IDEMPOTENCY_KEY, Tool, json_value
 
 log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE = 5.0
+"""Seconds between tries to record a result while the database is away."""
 
 
 @dataclass(slots=True)
@@ -39,29 +42,33 @@ class Calls:
 
         Raises LostClaim where another worker has taken the execution.
         """
+        if step.status == StepStatus.started:
+            return await self._recover(execution, tool, step)
         if tool is None:
             error = f"this agent has no tool called {step.name!r}"
             return await self._finish(execution, step, StepStatus.failed, {"error": error})
-        if step.status == StepStatus.started:
-            return await self._recover(execution, tool, step)
         if step.approval_request_id is None and step.effect == "idempotent":
-            return await self._perform(execution, tool, step, step.arguments)
+            return await self._perform(execution, tool, step)
         return await self._start_and_perform(execution, tool, step)
 
     async def _start_and_perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
         """The only way a gated call reaches its function."""
         begun = await self.database.write(start_call, execution, step.position, tool.version)
-        if isinstance(begun, AskedAgain):
-            return begun.step
-        return await self._perform(execution, tool, begun.step, canonical(dict(begun.arguments)), begun)
+        if begun.status != StepStatus.started:
+            return begun
+        return await self._perform(execution, tool, begun)
 
-    async def _recover(self, execution: Execution, tool: Tool, step: Step) -> Step:
+    async def _recover(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
         """A call that was started and never finished: what may be done depends on its effect (PROMISES, rule 4)."""
-        if step.effect in {"idempotent", "keyed"}:
+        if tool is None:
+            return await self._ask(execution, step, f"its process died, and there is no tool called {step.name!r} now")
+        if step.effect == "idempotent":
+            return await self._start_and_perform(execution, tool, step)
+        if step.effect == "keyed" and tool.version == step.tool_version:
             return await self._start_and_perform(execution, tool, step)
         if step.effect == "checkable" and tool.lookup is not None:
             try:
-                found = json_value(await self._call(tool.lookup, tool, step, timeout=tool.timeout_seconds))
+                found = json_value(await self._call(tool.lookup, tool, step))
             except Exception as error:  # noqa: BLE001 - a look-up that cannot tell leaves the call in doubt
                 return await self._ask(execution, step, f"the look-up could not tell: {_words(error)}")
             if found is not None:
@@ -69,61 +76,53 @@ class Calls:
             return await self._start_and_perform(execution, tool, step)
         return await self._ask(execution, step, "the process that ran it died before it could record the result")
 
-    async def _perform(
-        self, execution: Execution, tool: Tool, step: Step, arguments: str, begun: CallStarted | None = None
-    ) -> Step:
+    async def _perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
         try:
-            value = json_value(
-                await self._call(tool.function, tool, step, arguments=arguments, timeout=tool.timeout_seconds)
-            )
-            canonical(value)
+            value = await self._call(tool.function, tool, step)
         except ToolTimedOut as error:
-            if step.effect in {"unsafe", "checkable"}:
+            if step.effect != "idempotent":
                 return await self._ask(execution, step, error.message)
             return await self._finish(execution, step, StepStatus.failed, {"error": error.message})
-        except LostClaim:
-            raise
         except Exception as error:  # noqa: BLE001 - the model is told what the tool said
             log.info("tool failed", tool=tool.name, execution_id=execution.execution_id, error=type(error).__name__)
             return await self._finish(execution, step, StepStatus.failed, {"error": _words(error)})
-        result: dict[str, Any] = {"value": value}
-        if begun is not None and begun.edited:
-            result["ran_with"] = dict(begun.arguments)
-        return await self._finish(execution, step, StepStatus.succeeded, result)
+        try:
+            result = json_value(value)
+            canonical(result, name="the result")
+        except InvalidRequest as error:
+            problem = {"error": f"the call ran, but what it returned cannot be recorded: {error.message}"}
+            return await self._finish(execution, step, StepStatus.failed, problem)
+        return await self._finish(execution, step, StepStatus.succeeded, {"value": result})
 
-    async def _call(
-        self,
-        function: Callable[..., Any],
-        tool: Tool,
-        step: Step,
-        *,
-        arguments: str | None = None,
-        timeout: float | None,
-    ) -> Any:
-        given = tool.call_arguments(_parsed(step.arguments if arguments is None else arguments))
+    async def _call(self, function: Callable[..., Any], tool: Tool, step: Step) -> Any:
+        given = tool.call_arguments(json.loads(step.arguments))
         if IDEMPOTENCY_KEY in inspect.signature(function).parameters:
             given[IDEMPOTENCY_KEY] = step.idempotency_key
-        limit = asyncio.timeout(timeout)
+        limit = asyncio.timeout(tool.timeout_seconds)
         try:
             async with limit:
                 return await self.functions.call(function, (), given)
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise ToolTimedOut(f"{tool.name} ran longer than {timeout} s") from error
+            raise ToolTimedOut(f"{tool.name} ran longer than {tool.timeout_seconds} s") from error
 
     async def _finish(self, execution: Execution, step: Step, status: StepStatus, result: Mapping[str, Any]) -> Step:
-        return await self.database.write(finish_call, execution, step, status, result)
+        """Records the end. A database that is away is waited out: what happened is known, and is not to be in doubt."""
+        pause = 0.1
+        while True:
+            try:
+                return await self.database.write(finish_call, execution, step, status, result)
+            except (StoreUnavailable, Overloaded) as error:
+                log.warning("could not record the end of a call", step=step.position, reason=error.message)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _ask(self, execution: Execution, step: Step, why: str) -> Step:
         return await self.database.write(ask_in_doubt, execution, step, why, self.defaults)
 
 
-def _parsed(arguments: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(arguments)
-    return parsed
-
-
 def _words(error: Exception) -> str:
-    """An exception as the model is told it."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """An exception as the model and people are told it; what is no Unicode text is written out."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return text.encode("utf-8", "backslashreplace").decode()

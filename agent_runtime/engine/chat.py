@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from agent_runtime.agent import structured_output
 from agent_runtime.engine.model import Model, ModelRequest
-from agent_runtime.errors import ModelUnavailable
-from agent_runtime.tools import json_value
+from agent_runtime.engine.output import fitted
+from agent_runtime.errors import InvalidRequest, ModelUnavailable
 
 TRIES = 4
 """Tries while the model's service is away, one, two and four seconds apart."""
@@ -34,9 +34,9 @@ async def ask(model: Model, name: str, system: str, user: str, schema: Any) -> d
         if adapter is None:
             return {"value": text, **about}
         try:
-            return {"value": json_value(adapter.validate_json(text)), **about}
-        except ValidationError as error:
-            problem = f"the answer does not fit the wanted output: {error}"
+            return {"value": fitted(adapter, text), **about}
+        except InvalidRequest as error:
+            problem = error.message
             messages += [{"role": "assistant", "content": text}, {"role": "user", "content": problem}]
     raise ValueError(problem)
 

@@ -6,28 +6,26 @@ and taken up by another worker from records alone.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from agent_runtime.agent import Agent
+from agent_runtime.core.canonical import parse_json
+from agent_runtime.core.checkpoints import describe, shadowed
 from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind
 from agent_runtime.core.journal import AskModel, Fail, Finish, messages, next_action
 from agent_runtime.core.policy import Defaults, evaluate
 from agent_runtime.engine.calls import Calls
 from agent_runtime.engine.model import Model, ModelRequest
-from agent_runtime.errors import CountersignError, InvalidRequest, ModelRefused
+from agent_runtime.engine.output import fitted
+from agent_runtime.engine.turns import Turns
+from agent_runtime.errors import CountersignError, InvalidRequest, InvalidSetting, ModelRefused
 from agent_runtime.operations.advance import ProposedCall, complete, record_note, record_reply
-from agent_runtime.operations.claim import Claim, park
+from agent_runtime.operations.claim import Claim
 from agent_runtime.store.database import Database
-from agent_runtime.store.executions import GET_EXECUTION
-from agent_runtime.store.steps import JOURNAL
-from agent_runtime.tools import json_value
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +41,18 @@ class Conversation:
     model: Model
     calls: Calls
     defaults: Defaults
+    _turns: Turns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turns = Turns(self.execution, self.journal, self.database, self._call)
 
     @classmethod
     def of(cls, claim: Claim, agent: Agent, database: Database, model: Model, calls: Calls) -> Conversation:
         return cls(agent, claim.execution, list(claim.journal), database, model, calls, calls.defaults)
+
+    def calling(self) -> bool:
+        """Whether it runs a tool now."""
+        return self._turns.running
 
     async def run(self) -> None:
         """Moves the execution until it waits or ends. Raises LostClaim, ModelUnavailable."""
@@ -57,14 +63,14 @@ class Conversation:
                     return await self._fail("MaxTurns", f"no answer within {self.agent.max_turns} turns", "MAX_TURNS")
                 try:
                     await self._ask_model(action.turn)
-                except ModelRefused as error:
-                    return await self._fail("ModelRefused", error.message, "ERROR")
+                except (ModelRefused, InvalidSetting) as error:
+                    return await self._fail(type(error).__name__, error.message, "ERROR")
             elif isinstance(action, Finish):
                 if await self._finish(action):
                     return None
             elif isinstance(action, Fail):
                 return await self._fail(action.error["type"], action.error["message"], action.finish_reason)
-            elif not await self._run_calls():
+            elif not await self._turns.run():
                 return None
 
     async def _ask_model(self, turn: int) -> None:
@@ -87,14 +93,23 @@ class Conversation:
         if tool is None:
             return ProposedCall(call_id, name, {}, problem=f"there is no tool called {name!r}")
         try:
-            given = json.loads(call["function"]["arguments"] or "{}")
+            given = parse_json((call["function"]["arguments"] or "{}").encode())
             if not isinstance(given, dict):
                 raise InvalidRequest(f"{name}: the arguments must be a JSON object")
             arguments = tool.validate(given)
             policy = evaluate(name, tool.gate(arguments), self.defaults)
         except (ValueError, CountersignError) as error:
             return ProposedCall(call_id, name, {}, tool.version, tool.effect, problem=f"invalid arguments: {error}")
-        return ProposedCall(call_id, name, arguments, tool.version, tool.effect_when(gated=policy is not None), policy)
+        return ProposedCall(
+            call_id,
+            name,
+            arguments,
+            tool.version,
+            tool.effect_when(gated=policy is not None),
+            policy,
+            title=describe(name, arguments, self.defaults),
+            shadowed=shadowed(name, self.defaults),
+        )
 
     def _within_limits(self, proposed: Sequence[ProposedCall]) -> list[ProposedCall]:
         """Calls past a tool's `max_calls` are refused with the reason."""
@@ -111,73 +126,20 @@ class Conversation:
             kept.append(call)
         return kept
 
-    async def _run_calls(self) -> bool:
-        """Runs the calls of this turn until all have ended; False where the execution parked to wait for people."""
-        running: dict[int, asyncio.Task[Step]] = {}
-        seen = self.execution.signals
-        try:
-            with self.database.wakes.listen(f"execution:{self.execution.execution_id}") as woken:
-                while True:
-                    woken.clear()
-                    action = next_action(self.journal)
-                    if isinstance(action, AskModel | Finish | Fail):
-                        if not running:
-                            return True
-                    else:
-                        for step in (*action.ready, *action.interrupted):
-                            if step.position not in running:
-                                running[step.position] = asyncio.create_task(self._run(step))
-                        if not running:
-                            await self.database.write(park, self.execution, seen)
-                            return False
-                    await self._wait(running, woken)
-                    if woken.is_set():
-                        seen = await self._reload(seen, set(running))
-        finally:
-            await _abandon(list(running.values()))
-
-    async def _run(self, step: Step) -> Step:
+    async def _call(self, step: Step) -> Step:
         return await self.calls.run(self.execution, self.agent.tool(step.name), step)
 
-    async def _wait(self, running: dict[int, asyncio.Task[Step]], woken: asyncio.Event) -> None:
-        """Until a call ends or somebody decides; ended calls go into the journal."""
-        waiting = asyncio.create_task(woken.wait())
-        try:
-            await asyncio.wait({*running.values(), waiting}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        for position in [position for position, call in running.items() if call.done()]:
-            self._replace(running.pop(position).result())
-
-    async def _reload(self, seen: int, running: set[int]) -> int:
-        """Takes up what people decided; the signals are read first, so that none is missed when parking."""
-        current = await self.database.one(GET_EXECUTION, b_id=self.execution.execution_id)
-        if current is not None and current.signals == seen:
-            return seen
-        for step in await self.database.all(JOURNAL, b_id=self.execution.execution_id):
-            if step.position not in running:
-                self._replace(step)
-        return seen if current is None else current.signals
-
-    def _replace(self, step: Step) -> None:
-        if step.position < len(self.journal):
-            self.journal[step.position] = step
-
     async def _finish(self, action: Finish) -> bool:
-        """Ends the execution with the model's answer; False where the answer lacks the wanted form and it is asked
-        again.
-        """
+        """Ends the execution with the model's answer; False where that lacks the wanted form and is asked for again."""
         value: Any = action.text
         adapter = self.agent.output_adapter
         if adapter is not None:
             try:
-                value = json_value(adapter.validate_json(action.text))
-            except ValidationError as error:
-                problem = f"the answer does not fit the wanted output: {error}"
-                turn = self.journal[-1].turn
-                self.journal.append(
-                    await self.database.write(record_note, self.execution, len(self.journal), turn, problem)
-                )
+                value = fitted(adapter, action.text)
+            except InvalidRequest as error:
+                position, turn = len(self.journal), self.journal[-1].turn
+                note = await self.database.write(record_note, self.execution, position, turn, error.message)
+                self.journal.append(note)
                 return False
         await self.database.write(
             complete,
@@ -198,10 +160,3 @@ class Conversation:
             error={"type": type, "message": message},
             finish_reason=finish_reason,
         )
-
-
-async def _abandon(running: Sequence[asyncio.Task[Step]]) -> None:
-    """Ends calls that nobody waits for any more; what they had started is settled by whoever claims next."""
-    for call in running:
-        call.cancel()
-    await asyncio.gather(*running, return_exceptions=True)

@@ -19,8 +19,7 @@ class WorkerLock:
     def __init__(self, folder: Path, worker_id: str) -> None:
         folder.mkdir(exist_ok=True)
         self._path = folder / worker_id
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = _locked(self._path)
 
     def release(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -48,6 +47,19 @@ def dead_workers(folder: Path) -> list[str]:
 def forget(folder: Path, worker_id: str) -> None:
     """Removes the lock file of a dead worker whose claims were taken over."""
     (folder / worker_id).unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> int:
+    """The file's descriptor, with the lock. Who looks at it before it is locked takes its worker for dead and removes
+    it; then it is made again.
+    """
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        os.close(file)
 
 
 def _free(path: Path) -> bool:

@@ -52,6 +52,7 @@ class ChatModel:
 
     async def complete(self, request: ModelRequest) -> dict[str, Any]:
         import openai
+        from openai.types.chat import ChatCompletion
 
         prefix, name = split_model(request.model or self._default_model)
         client = self._client(prefix)
@@ -71,11 +72,12 @@ class ChatModel:
             raise ModelUnavailable(f"{prefix}: {_reason(error)}") from error
         except openai.APIError as error:
             raise ModelRefused(f"{prefix}: {_reason(error)}") from error
-        if not completion.choices:
-            raise ModelUnavailable(f"{prefix}: the answer held no choices")
+        if not isinstance(completion, ChatCompletion) or not completion.choices:
+            raise ModelUnavailable(f"{prefix}: the answer is no chat completion; is the base URL that of a chat API?")
         message = completion.choices[0].message.model_dump(exclude_none=True, mode="json")
+        said = {key: message[key] for key in ("role", "content", "refusal", "tool_calls") if message.get(key)}
         return {
-            "message": {key: message[key] for key in ("role", "content", "refusal", "tool_calls") if message.get(key)},
+            "message": said if "tool_calls" in said else {"content": "", **said},
             "usage": completion.usage.model_dump(exclude_none=True, mode="json") if completion.usage else {},
             "model": completion.model,
             "finish_reason": completion.choices[0].finish_reason,

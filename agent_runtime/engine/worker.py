@@ -7,7 +7,7 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,11 +23,11 @@ from agent_runtime.engine.conversation import Conversation
 from agent_runtime.engine.functions import Functions
 from agent_runtime.engine.model import Model
 from agent_runtime.engine.reasoning import Reasoning
-from agent_runtime.errors import InvalidDefinition, LostClaim, ModelUnavailable
+from agent_runtime.errors import InvalidDefinition, LostClaim, ModelUnavailable, Overloaded, StoreUnavailable
 from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, release_one, release_parked, retry_later
 from agent_runtime.store.agents import BEAT, INSERT_WORKER
 from agent_runtime.store.database import Database
-from agent_runtime.store.executions import claim_queued
+from agent_runtime.store.executions import GET_EXECUTION, claim_queued
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
 
@@ -49,11 +49,12 @@ def _claimable(agents: tuple[str, ...]) -> Q[Execution]:
 
 @dataclass(slots=True)
 class Running:
-    """One claimed execution on this worker; `session` ends when it parks or ends."""
+    """One claimed execution on this worker; `session` ends when it parks or ends. `calling`: whether it runs tools."""
 
     fence: int
     signals: int
     session: asyncio.Task[None]
+    calling: Callable[[], bool] = lambda: False
 
 
 @dataclass
@@ -70,6 +71,8 @@ class Worker:
     parked_at_most: int = PARKED_AT_MOST
     _reasoning: dict[str, Reasoning] = field(default_factory=dict)
     _stopping: bool = False
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: Calls = field(init=False)
     _functions: Functions = field(init=False)
 
@@ -83,7 +86,7 @@ class Worker:
         return frozenset(self._running)
 
     async def run(self) -> None:
-        """Claims and runs until `stop`; a fault of the database is logged and waited out."""
+        """Claims and runs until `stop` has drained; a fault of the database is logged and waited out."""
         await self.database.write(register, self.worker_id, sorted(self.agents))
         beating = asyncio.create_task(self._beat(), name="countersign-heartbeat")
         try:
@@ -97,6 +100,7 @@ class Worker:
                         full = False
                     if not full:
                         await woken.wait()
+            await self._drained.wait()
         finally:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
@@ -105,16 +109,20 @@ class Worker:
         """Claims nothing more, lets what runs go on for `grace` seconds, then hands it over to whoever comes next."""
         self._stopping = True
         self.database.wakes.announce(["queued"])
-        sessions = [running.session for running in self._running.values()]
-        if sessions:
-            await asyncio.wait(sessions, timeout=grace)
-        left = [running.session for running in self._running.values()]
-        for session in left:
-            session.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.gather(*(self._drop(reasoning) for reasoning in list(self._reasoning.values())))
-        await self.database.write(release_parked, self.worker_id)
-        self._functions.close()
+        try:
+            async with self._claiming:
+                sessions = [running.session for running in self._running.values()]
+            if sessions:
+                await asyncio.wait(sessions, timeout=grace)
+            left = [running.session for running in self._running.values()]
+            for session in left:
+                session.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.gather(*(self._drop(reasoning) for reasoning in list(self._reasoning.values())))
+            await self.database.write(release_parked, self.worker_id)
+        finally:
+            self._functions.close()
+            self._drained.set()
 
     async def _claim(self) -> bool:
         """Claims what it has room for; whether there may be more at once."""
@@ -122,9 +130,12 @@ class Worker:
         if limit <= 0 or not self.agents:
             return False
         claimable = _claimable(tuple(sorted(self.agents)))
-        claims = await self.database.write(claim, claimable, self.worker_id, limit, self.defaults)
-        for claimed in claims:
-            self._hold(claimed.execution, self._session(claimed))
+        async with self._claiming:
+            if self._stopping:
+                return False
+            claims = await self.database.write(claim, claimable, self.worker_id, limit, self.defaults)
+            for claimed in claims:
+                self._hold(claimed.execution, self._session(claimed))
         return len(claims) == limit
 
     def _hold(self, execution: Execution, session: Coroutine[Any, Any, None]) -> None:
@@ -137,7 +148,9 @@ class Worker:
         execution = claimed.execution
         agent = self.agents[execution.agent]
         if execution.reasoner is None:
-            return await Conversation.of(claimed, agent, self.database, self.model, self._calls).run()
+            conversation = Conversation.of(claimed, agent, self.database, self.model, self._calls)
+            self._running[execution.execution_id].calling = conversation.calling
+            return await conversation.run()
         reasoning = self._reasoning.get(execution.execution_id)
         if reasoning is None:
             reasoning = self._new_reasoning(agent, execution)
@@ -183,11 +196,11 @@ class Worker:
             await session
         except LostClaim as lost:
             log.info("claim lost", execution_id=execution.execution_id, reason=lost.message)
+            await self._give_back(execution, retry_later, delay=FIRST_PAUSE, reason=lost.message)
         except ModelUnavailable as error:
             await self._retry(execution, error.message)
         except asyncio.CancelledError:
-            if self._stopping:
-                await self.database.write(hand_over, execution)
+            await self._give_back(execution, hand_over)
             raise
         except Exception as error:
             log.exception("execution failed unexpectedly", execution_id=execution.execution_id)
@@ -203,28 +216,47 @@ class Worker:
         """Back to the queue after a pause; after MAX_ATTEMPTS without progress people are asked."""
         delay = min(LAST_PAUSE, FIRST_PAUSE << max(0, execution.attempts - 1))
         log.warning("execution postponed", execution_id=execution.execution_id, reason=reason, seconds=delay // SECOND)
-        try:
-            await self.database.write(retry_later, execution, delay=delay, reason=reason)
-        except Exception:
-            log.exception("could not give back the claim; its lease will run out", execution_id=execution.execution_id)
+        await self._give_back(execution, retry_later, delay=delay, reason=reason)
+
+    async def _give_back(self, execution: Execution, operation: Callable[..., None], **how: Any) -> None:
+        """Gives up the claim, where it is not lost already. This worker's heartbeat would keep it up for ever, so a
+        database that is away is waited out.
+        """
+        while True:
+            try:
+                return await self.database.write(operation, execution, **how)
+            except (StoreUnavailable, Overloaded) as error:
+                log.warning("could not give back a claim", execution_id=execution.execution_id, reason=error.message)
+                if self._stopping:
+                    return None  # once this process has ended, its claims are taken over
+                await asyncio.sleep(FIRST_PAUSE / SECOND)
 
     async def _beat(self) -> None:
         """Extends the leases, drops what was lost, and notices decisions that no wake-up announced."""
         while True:
             await asyncio.sleep(LEASE / SECOND / 5)
             try:
-                held = await self.database.write(beat, self.worker_id, sorted(self.agents))
+                await self._beat_once()
             except Exception:
                 log.exception("worker: heartbeat failed")
-                continue
-            for execution_id, running in list(self._running.items()):
-                fence, signals = held.get(execution_id, (None, 0))
-                if fence != running.fence:
-                    if not running.session.done():
-                        running.session.cancel()
-                elif signals != running.signals:
-                    running.signals = signals
-                    self.database.wakes.announce([f"execution:{execution_id}"])
+
+    async def _beat_once(self) -> None:
+        held = await self.database.write(beat, self.worker_id, sorted(self.agents))
+        for execution_id, running in list(self._running.items()):
+            fence, signals = held.get(execution_id, (None, 0))
+            if fence != running.fence:
+                await self._lost(execution_id, running)
+            elif signals != running.signals:
+                running.signals = signals
+                self.database.wakes.announce([f"execution:{execution_id}"])
+
+    async def _lost(self, execution_id: str, running: Running) -> None:
+        """The claim is gone: at once, if another worker has it; a tool may finish, if the execution has ended."""
+        execution = await self.database.one(GET_EXECUTION, b_id=execution_id)
+        if execution is not None and execution.terminal and running.calling():
+            self.database.wakes.announce([f"execution:{execution_id}"])
+        elif not running.session.done():
+            running.session.cancel()
 
 
 def register(tx: Tx, worker_id: str, agents: list[str]) -> None:

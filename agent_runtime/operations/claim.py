@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent_runtime.core.approval import Kind
-from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, Execution, Step
-from agent_runtime.core.policy import Defaults, merge
+from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, Execution, ExecutionStatus, Step
+from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.request import Question, request
 from agent_runtime.store.approvals import CONSUME_ANSWERS
@@ -15,7 +15,9 @@ from agent_runtime.store.events import record
 from agent_runtime.store.executions import (
     EXTEND_LEASES,
     HAND_OVER,
+    HELD,
     LAPSED,
+    LOCK_EXECUTION,
     OF_WORKER,
     PARK,
     PROGRESS,
@@ -63,8 +65,8 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
 
 def heartbeat(tx: Tx, worker_id: str) -> dict[str, tuple[int, int]]:
     """Extends this worker's leases; returns {execution_id: (fence, signals)} of what it still holds."""
-    held = tx.run_all(EXTEND_LEASES, b_worker=worker_id, b_lease=tx.now + LEASE)
-    return {row.execution_id: (row.fence, row.signals) for row in held}
+    tx.run_all(EXTEND_LEASES, b_worker=worker_id, b_lease=tx.now + LEASE)
+    return {row.execution_id: (row.fence, row.signals) for row in tx.all(HELD, b_worker=worker_id)}
 
 
 def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
@@ -77,6 +79,13 @@ def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
     signals: int = row.signals
     return signals
+
+
+def hold_claim(tx: Tx, execution: Execution) -> None:
+    """Guards a write under this claim that is no progress, such as another attempt at a call. Raises LostClaim."""
+    held = tx.one(LOCK_EXECUTION, b_id=execution.execution_id)
+    if held is None or (held.status, held.fence) != (ExecutionStatus.running, execution.fence):
+        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
 
 
 def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None) -> str:
@@ -151,7 +160,7 @@ def _park_in_doubt(tx: Tx, execution: Execution, defaults: Defaults) -> None:
     signals = progress(tx, execution, opened=1)
     question = Question(
         kind=Kind.in_doubt,
-        policy=merge([], defaults, rules=("attempts",)),
+        policy=never_ending(merge([], defaults, rules=("attempts",))),
         tool_name=execution.agent,
         arguments="{}",
         title=f"{execution.agent} failed {MAX_ATTEMPTS} times without progress",

@@ -9,7 +9,7 @@ from agent_runtime.core.ladder import MAX_EXTENSIONS, Rung
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import ApprovalExpired, InvalidRequest
-from agent_runtime.operations.resolve import load
+from agent_runtime.operations.resolve import load, refusals_recorded
 from agent_runtime.store.approvals import CLIMB
 from agent_runtime.store.events import record
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, enqueue
@@ -24,7 +24,8 @@ def extend(tx: Tx, approval_request_id: str, *, by: Actor, via: Via) -> Approval
     """
     approval = load(tx, approval_request_id)
     policy = approval.policy
-    may_decide(policy, requested_by=approval.requested_by, by=by, via=via, widened=bool(approval.widened))
+    with refusals_recorded(approval, by, via):
+        may_decide(policy, requested_by=approval.requested_by, by=by, via=via, widened=bool(approval.widened))
     if not approval.pending:
         raise already_resolved(approval)
     if policy.expires_after is None or approval.expires_at is None:

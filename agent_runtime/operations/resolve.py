@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from agent_runtime.core.approval import (
     ApprovalRequest,
@@ -22,7 +25,7 @@ from agent_runtime.core.execution import LEASE, StepStatus
 from agent_runtime.core.journal import answer, refusal
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.principal import SYSTEM, Actor, Via
-from agent_runtime.errors import NotFound
+from agent_runtime.errors import NotAuthorized, NotFound
 from agent_runtime.store.approvals import (
     END_APPROVAL,
     GET_APPROVAL_FOR_UPDATE,
@@ -52,7 +55,8 @@ def resolve(tx: Tx, approval_request_id: str, decision: Decision, *, by: Actor, 
     InvalidRequest, AlreadyResolved (naming who and when), ApprovalExpired or StaleDigest; then nothing changes.
     """
     approval = load(tx, approval_request_id)
-    transition = decide(approval, tx.all(VOTES, b_id=approval_request_id), decision, by, via, tx.now)
+    with refusals_recorded(approval, by, via):
+        transition = decide(approval, tx.all(VOTES, b_id=approval_request_id), decision, by, via, tx.now)
     if isinstance(transition, Repeated):
         return Resolution(approval, already_processed=True)
     _record_vote(tx, approval, decision, by, via)
@@ -65,6 +69,28 @@ def expire(tx: Tx, approval: ApprovalRequest) -> ApprovalRequest:
     """Ends an approval whose time is over; the caller holds its row. Nobody's silence approves."""
     resolution = {"by": SYSTEM.principal, "via": Via.expiry.value, "feedback": ""}
     return end(tx, approval, Ended(ApprovalStatus.expired, resolution), by=SYSTEM, via=Via.expiry)
+
+
+@contextmanager
+def refusals_recorded(approval: ApprovalRequest, by: Actor, via: Via) -> Iterator[None]:
+    """The audit trail also holds who tried and may not; the attempt changes nothing else."""
+    try:
+        yield
+    except NotAuthorized as refused:
+        refused.leaves = partial(_record_refused, approval=approval, by=by, via=via, reason=refused.message)
+        raise
+
+
+def _record_refused(tx: Tx, *, approval: ApprovalRequest, by: Actor, via: Via, reason: str) -> None:
+    record(
+        tx,
+        "approval.refused",
+        execution_id=approval.execution_id,
+        approval_request_id=approval.approval_request_id,
+        by=by,
+        via=via,
+        data={"reason": reason, **({"asserted_by": by.asserted_by} if by.asserted_by else {})},
+    )
 
 
 def load(tx: Tx, approval_request_id: str) -> ApprovalRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from agent_runtime.core.approval import (
@@ -13,14 +14,16 @@ from agent_runtime.core.approval import (
     Outcome,
     already_resolved,
 )
-from agent_runtime.core.canonical import canonical
+from agent_runtime.core.canonical import canonical, digest
 from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.operations.cancel import end_execution
+from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Question, hold, request
-from agent_runtime.operations.resolve import Resolution, end, load
+from agent_runtime.operations.resolve import Resolution, end, load, refusals_recorded
+from agent_runtime.store.approvals import GET_APPROVAL
 from agent_runtime.store.executions import LOCK_EXECUTION, REOPEN
 from agent_runtime.store.steps import ANSWER_STEP
 from agent_runtime.store.tx import Tx
@@ -49,25 +52,24 @@ def settle(
     InvalidRequest for an approval of another kind.
     """
     doubt = load(tx, approval_request_id)
-    may_decide(doubt.policy, requested_by=doubt.requested_by, by=by, via=via, widened=bool(doubt.widened))
+    with refusals_recorded(doubt, by, via):
+        may_decide(doubt.policy, requested_by=doubt.requested_by, by=by, via=via, widened=bool(doubt.widened))
     if doubt.kind != Kind.in_doubt:
         raise InvalidRequest(f"outcome: an approval of kind {doubt.kind} is decided, not settled")
     if doubt.position is None and outcome is Outcome.happened:
         raise InvalidRequest("outcome: no single call is in doubt here; settle with not_happened (try again) or stop")
+    resolution = _resolution(outcome, result, evidence, by, via)
     if not doubt.pending:
-        settled = doubt.resolution or {}
-        if settled.get("outcome") == outcome.value and settled.get("by") == by.principal:
+        if _said(doubt.resolution or {}) == _said(resolution):
             return Resolution(doubt, already_processed=True)
         raise already_resolved(doubt)
-    resolution: dict[str, Any] = {"by": by.principal, "via": via.value, "feedback": evidence, "outcome": outcome.value}
-    if by.asserted_by:
-        resolution["asserted_by"] = by.asserted_by
     ended = end(tx, doubt, Ended(_STATUS[outcome], resolution), by=by, via=via)
     execution = tx.one(LOCK_EXECUTION, b_id=doubt.execution_id)
     if execution is None or execution.terminal:
         return Resolution(ended)
     if outcome is Outcome.happened:
-        _answer(tx, doubt, StepStatus.succeeded, {"value": result, "settled_by": by.principal})
+        ran_with = {"ran_with": json.loads(doubt.arguments)} if were_edited(tx, doubt) else {}
+        _answer(tx, doubt, StepStatus.succeeded, {"value": result, "settled_by": by.principal, **ran_with})
     elif outcome is Outcome.stop:
         _answer(tx, doubt, StepStatus.failed, {"error": "in doubt; a person stopped the execution"})
         error = {"type": "InDoubt", "message": f"{doubt.tool_name}: a person stopped the execution"}
@@ -75,6 +77,20 @@ def settle(
     elif doubt.position is not None:
         _ask_again(tx, execution, doubt, doubt.position)
     return Resolution(ended)
+
+
+def _resolution(outcome: Outcome, result: Any, evidence: str, by: Actor, via: Via) -> dict[str, Any]:
+    resolution: dict[str, Any] = {"by": by.principal, "via": via.value, "feedback": evidence, "outcome": outcome.value}
+    if by.asserted_by:
+        resolution["asserted_by"] = by.asserted_by
+    if outcome is Outcome.happened:
+        resolution["result_digest"] = digest(result)
+    return resolution
+
+
+def _said(resolution: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two settlements the same."""
+    return tuple(resolution.get(field) for field in ("by", "outcome", "feedback", "result_digest"))
 
 
 def _answer(tx: Tx, doubt: ApprovalRequest, status: StepStatus, result: dict[str, Any]) -> None:
@@ -92,13 +108,15 @@ def _answer(tx: Tx, doubt: ApprovalRequest, status: StepStatus, result: dict[str
 
 def _ask_again(tx: Tx, execution: Execution, doubt: ApprovalRequest, position: int) -> None:
     """It did not happen: the call runs after a fresh approval, never by the settlement itself."""
+    before = tx.one(GET_APPROVAL, b_id=doubt.supersedes) if doubt.supersedes else None
     question = Question(
         kind=Kind.tool,
-        policy=doubt.policy,
+        policy=doubt.policy if before is None else before.policy,
         tool_name=doubt.tool_name,
         tool_version=doubt.tool_version,
         arguments=doubt.arguments,
         position=position,
+        context={"why": "asked again: it did not happen"},
         supersedes=doubt.approval_request_id,
     )
     fresh = request(tx, execution, question, arguments=json.loads(doubt.arguments))

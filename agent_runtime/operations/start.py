@@ -11,6 +11,7 @@ from agent_runtime.core.beginning import begin
 from agent_runtime.core.canonical import canonical, digest
 from agent_runtime.core.execution import Execution, ExecutionStatus
 from agent_runtime.core.ids import execution_id
+from agent_runtime.core.journal import prompt_of
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, NotFound
 from agent_runtime.store.agents import LATEST_DEFINITION
@@ -128,6 +129,6 @@ def _history(tx: Tx, wanted: Start) -> list[dict[str, str]]:
     for row in reversed(earlier):
         asked = json.loads(row.input)
         answer = json.loads(row.result)["result"] if row.result else f"(this ended as {row.status})"
-        turns.append({"role": "user", "content": str(asked.get("prompt") or canonical(asked.get("input", {})))})
+        turns.append({"role": "user", "content": prompt_of(asked)})
         turns.append({"role": "assistant", "content": answer if isinstance(answer, str) else canonical(answer)})
     return turns

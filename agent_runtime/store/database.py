@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
-from agent_runtime.errors import InvalidSetting, Overloaded
-from agent_runtime.store.migrate import prepare_sqlite
-from agent_runtime.store.sqlite import DataVersion, Request, SqliteReader, SqliteWriter
+from agent_runtime.errors import Overloaded, StoreUnavailable
+from agent_runtime.store.batch import Request
+from agent_runtime.store.migrate import prepare_postgres, prepare_sqlite
+from agent_runtime.store.sqlite import SqliteReader, SqliteWriter
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
+from agent_runtime.store.url import parse_database_url
 from agent_runtime.store.wakes import EVERYTHING, Wakes
 
 R = TypeVar("R")
@@ -27,56 +29,85 @@ ADMITTED = 10_000
 bounded.
 """
 
-OTHER_PROCESSES = 0.2
-"""Seconds between looks at what other processes have committed to a SQLite file."""
-
 
 def system_clock() -> int:
     """Epoch microseconds."""
     return time.time_ns() // 1000
 
 
+class Writer(Protocol):
+    """Runs requests in batches and hands each batch back when all of it is answered, on the loop that opened it."""
+
+    def submit(self, request: Request) -> None: ...
+
+    async def close(self) -> None:
+        """Finishes what was submitted, then lets go of its connections."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads outside a transaction."""
+
+    async def all(self, q: Q[R], binds: dict[str, Any]) -> list[R]: ...
+
+    async def close(self) -> None: ...
+
+
+class Neighbours(Protocol):
+    """Other processes on the same database."""
+
+    def tell(self, topics: Iterable[str]) -> None:
+        """Announces `topics` there, soon."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Database:
     """An open database. Create it with `Database.open`; belongs to the event loop that opened it."""
 
-    def __init__(self, url: URL, writer: SqliteWriter, reader: SqliteReader, clock: Callable[[], int]) -> None:
+    def __init__(self, url: URL, clock: Callable[[], int]) -> None:
         self.url = url
         self.clock = clock
+        """About the time that transactions have, epoch microseconds; for reads."""
         self.wakes = Wakes()
-        self._writer = writer
-        self._reader = reader
+        self._writer: Writer
+        self._reader: Reader
+        self._neighbours: Neighbours | None = None
         self._waiting = 0
+        self._closed = False
+        self._parts = AsyncExitStack()
         self._loop = asyncio.get_running_loop()
-        self._watch: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, database_url: str, *, clock: Callable[[], int] = system_clock) -> Database:
-        """Opens `database_url` (`sqlite+aiosqlite:///FILE`), creating the schema in an empty database.
+        """Opens `database_url` (`sqlite+aiosqlite:///FILE`, `postgresql+asyncpg://…`), creating the schema in an
+        empty database. `clock` is the time of transactions on SQLite; on PostgreSQL they have the server's.
 
         Raises InvalidSetting for a URL that cannot be used, SchemaMismatch where `countersign db upgrade` is due,
         StoreUnavailable where the database cannot be opened or is corrupt.
         """
         url = parse_database_url(database_url)
-        path = Path(url.database or "")
-        await asyncio.to_thread(prepare_sqlite, path)
-        database: Database | None = None
-
-        def answered(batch: list[Request]) -> None:
-            assert database is not None
-            database._answer(batch)
-
-        writer = SqliteWriter(path, clock, asyncio.get_running_loop(), answered)
-        reader = await SqliteReader.open(path)
-        database = cls(url, writer, reader, clock)
-        database._watch = asyncio.create_task(database._watch_other_processes(path), name="countersign-data-version")
+        database = cls(url, clock)
+        try:
+            if url.get_backend_name() == "sqlite":
+                await database._open_sqlite(Path(url.database or ""))
+            else:
+                await database._open_postgres()
+        except BaseException:
+            await database._parts.aclose()
+            raise
         return database
 
     async def write(self, operation: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs `operation(tx, …)` in a transaction and returns its result once that is committed.
 
-        Being cancelled changes nothing: the operation may well be committed. Raises what the operation raises (rolled
-        back), Overloaded, or StoreUnavailable.
+        An operation that works on one execution or approval takes it, or its id, as the first argument: transactions
+        of several writers then lock rows in one order. Being cancelled changes nothing: the operation may well be
+        committed. Raises what the operation raises (rolled back), Overloaded, or StoreUnavailable.
         """
+        if self._closed:
+            raise StoreUnavailable("this database was closed")
         if self._waiting >= ADMITTED:
             raise Overloaded()
         future: asyncio.Future[R] = self._loop.create_future()
@@ -95,12 +126,8 @@ class Database:
 
     async def close(self) -> None:
         """Commits what was submitted, then lets go of every connection."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-        await self._writer.close()
-        await self._reader.close()
-        await asyncio.sleep(0)  # the last answers are handed out by callbacks on this loop
+        self._closed = True
+        await self._parts.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,6 +136,32 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _open_sqlite(self, path: Path) -> None:
+        await asyncio.to_thread(prepare_sqlite, path)
+        self._reader = reader = await SqliteReader.open(path)
+        self._parts.push_async_callback(reader.close)
+
+        def changed_elsewhere() -> None:
+            self.wakes.announce([EVERYTHING])
+
+        self._writer = writer = SqliteWriter(path, self.clock, self._answer, changed_elsewhere)
+        self._parts.push_async_callback(writer.close)
+
+    async def _open_postgres(self) -> None:
+        from agent_runtime.store.postgres.neighbours import PostgresNeighbours
+        from agent_runtime.store.postgres.reader import PostgresReader
+        from agent_runtime.store.postgres.writer import PostgresWriter
+
+        await prepare_postgres(self.url)
+        self._reader = reader = await PostgresReader.open(self.url)
+        self._parts.push_async_callback(reader.close)
+        self._neighbours = neighbours = await PostgresNeighbours.open(self.url, self.wakes)
+        self._parts.push_async_callback(neighbours.close)
+        self._writer = writer = await PostgresWriter.open(self.url, self._answer)
+        self._parts.push_async_callback(writer.close)
+        if self.clock is system_clock:
+            self.clock = lambda: system_clock() + writer.ahead
 
     def _answer(self, batch: list[Request]) -> None:
         topics: set[str] = set()
@@ -125,37 +178,5 @@ class Database:
                 future.set_result(request.result)
         if topics:
             self.wakes.announce(topics)
-
-    async def _watch_other_processes(self, path: Path) -> None:
-        version = DataVersion(path)
-        commits = self._writer.commits
-        try:
-            while True:
-                await asyncio.sleep(OTHER_PROCESSES)
-                changed = version.changed()
-                if changed and commits == self._writer.commits:
-                    self.wakes.announce([EVERYTHING])
-                commits = self._writer.commits
-        finally:
-            version.close()
-
-
-def parse_database_url(database_url: str) -> URL:
-    """The URL, checked; raises InvalidSetting naming the setting and the remedy."""
-    try:
-        url = make_url(database_url)
-    except ArgumentError as error:
-        raise InvalidSetting(
-            f"COUNTERSIGN_DATABASE_URL: {database_url!r} is no database URL; write sqlite+aiosqlite:///countersign.db"
-        ) from error
-    if url.get_backend_name() != "sqlite":
-        raise InvalidSetting(
-            f"COUNTERSIGN_DATABASE_URL: {url.drivername!r} is not supported; write sqlite+aiosqlite:///countersign.db"
-        )
-    if not url.database or url.database == ":memory:":
-        raise InvalidSetting(
-            "COUNTERSIGN_DATABASE_URL: a SQLite database needs a file, so that nothing is lost on exit"
-        )
-    if not Path(url.database).expanduser().parent.is_dir():
-        raise InvalidSetting(f"COUNTERSIGN_DATABASE_URL: the folder {Path(url.database).parent} does not exist")
-    return url
+            if self._neighbours is not None:
+                self._neighbours.tell(topics)

@@ -27,6 +27,7 @@ _next_seq = (
 INSERT_EVENT = Q(
     insert(events).values(seq=_next_seq),
     columns=[name for name in column_names(events) if name not in {"event_id", "seq"}],
+    serialised_by="b_stream",
 )
 EVENTS_OF_STREAM = Q(
     select(*_v)
@@ -55,7 +56,7 @@ def record(
 ) -> None:
     """Adds one event to the stream of its execution, or of its approval where an outsider asked, or to `stream`.
 
-    The caller holds the lock of that stream's row, so that the sequence stays dense. `data` holds JSON values.
+    The writer serialises what is added to one stream, so that the sequence stays dense. `data` holds JSON values.
     """
     stream = stream or execution_id or approval_request_id
     tx.later(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, and_, bindparam, case, insert, literal, null, or_, select, update
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, insert, literal, null, or_, select, update
 
 from agent_runtime.core.execution import Execution
 from agent_runtime.store.rows import among, column_names
@@ -53,6 +53,13 @@ REQUESTED_BY = Q(
 )
 """What one principal asked for, newest first."""
 
+CHILDREN = Q(
+    select(_e.execution_id)
+    .where(_e.parent_execution_id == bindparam("b_parent"))
+    .order_by(_e.parent_position, _e.created_at, _e.execution_id)
+)
+"""The executions that one started by `call()`, in the order of its calls."""
+
 
 def claim_queued(agents: Sequence[str]) -> Q[Execution]:
     """Claims up to `b_limit` queued executions of `agents`, oldest first; each claim has a new fence."""
@@ -67,10 +74,11 @@ def claim_queued(agents: Sequence[str]) -> Q[Execution]:
         .order_by(_e.run_after, _e.execution_id)
         .limit(bindparam("b_limit"))
         .with_for_update(skip_locked=True)
+        .cte("oldest")  # a plan may run a subquery several times, and so pass its limit
     )
     return Q(
         update(executions)
-        .where(_e.execution_id.in_(queued), _e.status == "queued")
+        .where(_e.execution_id.in_(select(queued.c.execution_id)), _e.status == "queued")
         .values(
             status="running",
             fence=_e.fence + 1,
@@ -85,12 +93,25 @@ def claim_queued(agents: Sequence[str]) -> Q[Execution]:
     )
 
 
+HELD = Q(
+    select(_e.execution_id, _e.fence, _e.signals).where(_e.worker_id == bindparam("b_worker"), _e.status == "running")
+)
+_unlocked = (
+    select(_e.execution_id)
+    .where(_e.worker_id == bindparam("b_worker"), _e.status == "running")
+    .with_for_update(skip_locked=True)
+    .cte("unlocked")
+)
 EXTEND_LEASES = Q(
     update(executions)
-    .where(_e.worker_id == bindparam("b_worker"), _e.status == "running")
+    .where(_e.execution_id.in_(select(_unlocked.c.execution_id)))
     .values(lease_until=bindparam("b_lease"))
-    .returning(_e.execution_id, _e.fence, _e.signals)
+    .returning(_e.execution_id)
 )
+"""One that is being written just now is passed over, as a heartbeat that waited could wait in a circle; the lease
+outlives several.
+"""
+
 LAPSED = Q(
     select(*_all)
     .where(_e.status == "running", _e.lease_until <= bindparam("b_now"))
@@ -224,7 +245,7 @@ GATE_CLOSED_WAKES = Q(
     update(executions)
     .where(_by_id, _e.status == "waiting")
     .values(
-        lease_until=case((_e.worker_id.is_(None), null()), else_=bindparam("b_lease")),
+        lease_until=case((_e.worker_id.is_(None), null()), else_=bindparam("b_lease", type_=BigInteger)),
         open_approvals=_e.open_approvals - 1,
         signals=_e.signals + 1,
         status="queued",

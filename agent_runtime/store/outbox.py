@@ -44,6 +44,13 @@ HOLD = Q(
 )
 """Claims a row until then; a deliverer that dies leaves it to be claimed again."""
 
+ATTEMPTED = Q(
+    select(func.max(_o.attempts).label("attempts")).where(
+        _o.subject == bindparam("b_subject"), _o.topic == bindparam("b_topic"), _o.gave_up_at.is_(None)
+    )
+)
+"""How often showing it was tried, also by rows that are not due."""
+
 DELIVERED = Q(delete(outbox).where(_by_id).returning(_o.outbox_id))
 POSTPONE = Q(
     update(outbox)

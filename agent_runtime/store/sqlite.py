@@ -11,98 +11,116 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
-from agent_runtime.errors import Conflict, StoreUnavailable
-from agent_runtime.store.statement import Q
+from agent_runtime.errors import CountersignError, InvalidRequest, StoreUnavailable
+from agent_runtime.store.batch import BATCH, Request, commit
+from agent_runtime.store.faults import Collision
+from agent_runtime.store.statement import Compiled, Q
 
 R = TypeVar("R")
 
-BATCH = 64
-"""Requests that share one COMMIT at most."""
-
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "temp_store=MEMORY")
+
+_UNIQUE = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"})
+
+LOOK = 0.2
+"""Seconds between looks at what other processes have committed."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection with the product's settings; usable from any thread, one at a time."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-@dataclass(slots=True)
-class Request:
-    """One call of an operation, and where its answer goes."""
+class SqliteConnection:
+    """The writer's connection, as a batch uses it (`batch.Connection`)."""
 
-    operation: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    future: asyncio.Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-    topics: set[str] = field(default_factory=set)
+    dialect = "sqlite"
 
+    def __init__(self, raw: sqlite3.Connection, clock: Callable[[], int]) -> None:
+        self._raw = raw
+        self._clock = clock
 
-class SqliteTx:
-    """A request's view of the writer's transaction; see `Tx`."""
+    def begin(self, *, patient: bool) -> int:
+        self.roll_back()
+        self._execute("BEGIN IMMEDIATE")
+        return self._clock()
 
-    __slots__ = ("_connection", "_deferred", "_topics", "now")
+    def commit(self) -> None:
+        self._execute("COMMIT")
 
-    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
-        self._connection = connection
-        self._deferred: list[tuple[Q[Any], dict[str, Any]]] = []
-        self._topics: set[str] = set()
-        self.now = now
+    def roll_back(self) -> None:
+        if self._raw.in_transaction:
+            self._execute("ROLLBACK")
 
-    def one(self, q: Q[R], /, **binds: Any) -> R | None:
-        compiled = q.compiled("sqlite")
-        row = self._connection.execute(compiled.sql, compiled.named(binds)).fetchone()
-        return None if row is None else q.row(*row)
+    def savepoint(self) -> None:
+        self._execute("SAVEPOINT request")
 
-    def all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
-        compiled = q.compiled("sqlite")
-        make = q.row
-        return [make(*row) for row in self._connection.execute(compiled.sql, compiled.named(binds))]
+    def release(self) -> None:
+        self._execute("RELEASE request")
 
-    def run(self, q: Q[R], /, **binds: Any) -> R | None:
-        compiled = q.compiled("sqlite")
-        rows = self._connection.execute(compiled.sql, compiled.named(binds)).fetchall()
-        return q.row(*rows[0]) if rows else None
+    def undo(self) -> None:
+        self._execute("ROLLBACK TO request")
+        self._execute("RELEASE request")
 
-    def run_all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
-        compiled = q.compiled("sqlite")
-        return [q.row(*row) for row in self._connection.execute(compiled.sql, compiled.named(binds)).fetchall()]
+    def rows(self, compiled: Compiled, binds: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        try:
+            return self._raw.execute(compiled.sql, compiled.named(binds)).fetchall()
+        except (sqlite3.Error, UnicodeEncodeError) as error:
+            raise in_our_words(error) from error
 
-    def later(self, q: Q[Any], /, **binds: Any) -> None:
-        self._deferred.append((q, binds))
+    def insert(self, compiled: Compiled, rows: Sequence[dict[str, Any]]) -> None:
+        try:
+            self._raw.executemany(compiled.sql, [compiled.named(row) for row in rows])
+        except (sqlite3.Error, UnicodeEncodeError) as error:
+            raise in_our_words(error) from error
 
-    def wake(self, topic: str) -> None:
-        self._topics.add(topic)
+    def serialise(self, names: Iterable[str]) -> None:
+        """BEGIN IMMEDIATE has done so already."""
+
+    def lock(self, ids: Iterable[str]) -> Mapping[str, str]:
+        return {}
+
+    def _execute(self, sql: str) -> None:
+        try:
+            self._raw.execute(sql)
+        except sqlite3.Error as error:
+            raise in_our_words(error) from error
 
 
 class SqliteWriter:
-    """The one writer of this process. `submit` from the event loop; answers come back on it after COMMIT."""
+    """The one writer of this process. `submit` from the event loop; `answered` is called on it after COMMIT.
+
+    `changed_elsewhere` is called on it too, where another process has committed to the file: `PRAGMA data_version`
+    (which reads shared memory) tells a connection about all commits but its own.
+    """
 
     def __init__(
         self,
         path: Path,
         clock: Callable[[], int],
-        loop: asyncio.AbstractEventLoop,
         answered: Callable[[list[Request]], None],
+        changed_elsewhere: Callable[[], None],
     ) -> None:
-        self._connection = connect(path)
-        self._clock = clock
-        self._loop = loop
+        self._raw = connect(path)
+        self._connection = SqliteConnection(self._raw, clock)
+        self._loop = asyncio.get_running_loop()
         self._answered = answered
+        self._changed_elsewhere = changed_elsewhere
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self.commits = 0
+        self._seen = self._version()
         self._thread = threading.Thread(target=self._work, name="countersign-writer", daemon=True)
         self._thread.start()
 
@@ -113,82 +131,51 @@ class SqliteWriter:
         """Finishes what was submitted, then closes the connection."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        await asyncio.sleep(0)  # the last answers are handed out by callbacks on this loop
 
     def _work(self) -> None:
         closing = False
         while not closing:
-            batch: list[Request] = []
-            request = self._queue.get()
+            batch, closing = self._next_batch()
+            if batch:
+                self._commit(batch)
+                self._on_the_loop(self._answered, batch)
+            before, self._seen = self._seen, self._version()
+            if before != self._seen:
+                self._on_the_loop(self._changed_elsewhere)
+        self._raw.close()
+
+    def _commit(self, batch: list[Request]) -> None:
+        try:
+            commit(self._connection, batch)
+        except StoreUnavailable as error:  # not even ROLLBACK could be had; the next BEGIN tries it again
+            for request in batch:
+                if not request.answered:
+                    request.fail(error)
+
+    def _next_batch(self) -> tuple[list[Request], bool]:
+        """What waits, at most BATCH of it, or nothing after a while; and whether it is the last."""
+        batch: list[Request] = []
+        try:
+            request = self._queue.get(timeout=LOOK)
             while request is not None:
                 batch.append(request)
                 if len(batch) == BATCH:
                     break
-                try:
-                    request = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            closing = request is None
-            if batch:
-                self._commit(batch)
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answers any more
-                    self._loop.call_soon_threadsafe(self._answered, batch)
-        self._connection.close()
+                request = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, request is None
 
-    def _commit(self, batch: list[Request]) -> None:
-        """One transaction for the batch; where flush or COMMIT fails, each request in one of its own."""
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            for request in batch:
-                request.error = store_error(error)
-            return
-        try:
-            self._transact(batch)
-        except sqlite3.Error as error:
-            self._roll_back()
-            if len(batch) == 1:
-                batch[0].error = store_error(error)
-                return
-            for request in batch:
-                self._commit([request])
+    def _version(self) -> int | None:
+        """None where it cannot be read; the next request will say why."""
+        with contextlib.suppress(sqlite3.Error):
+            return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+        return None
 
-    def _transact(self, batch: list[Request]) -> None:
-        connection = self._connection
-        now = self._clock()
-        deferred: dict[Q[Any], list[dict[str, Any]]] = {}
-        for request in batch:
-            tx = SqliteTx(connection, now)
-            connection.execute("SAVEPOINT request")
-            try:
-                request.result = request.operation(tx, *request.args, **request.kwargs)
-                request.error = None
-            except sqlite3.OperationalError:
-                raise
-            except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the request
-                connection.execute("ROLLBACK TO request")
-                connection.execute("RELEASE request")
-                request.error = store_error(error) if isinstance(error, sqlite3.Error) else error
-                continue
-            connection.execute("RELEASE request")
-            request.topics = tx._topics
-            for q, binds in tx._deferred:
-                deferred.setdefault(q, []).append(binds)
-        for q, rows in deferred.items():
-            compiled = q.compiled("sqlite")
-            connection.executemany(compiled.sql, [compiled.named(row) for row in rows])
-        connection.execute("COMMIT")
-        self.commits += 1
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-
-def store_error(error: sqlite3.Error) -> Exception:
-    """A driver's error in our words."""
-    if isinstance(error, sqlite3.IntegrityError):
-        return Conflict(f"another write was first: {error}")
-    return StoreUnavailable(f"the database refused the work: {error}")
+    def _on_the_loop(self, call: Callable[..., None], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(call, *args)
 
 
 class SqliteReader:
@@ -208,29 +195,18 @@ class SqliteReader:
         compiled = q.compiled("sqlite")
         try:
             rows = await self._connection.execute_fetchall(compiled.sql, compiled.named(binds))
-        except sqlite3.Error as error:
-            raise store_error(error) from error
+        except (sqlite3.Error, UnicodeEncodeError) as error:
+            raise in_our_words(error) from error
         return [q.row(*row) for row in rows]
 
     async def close(self) -> None:
         await self._connection.close()
 
 
-class DataVersion:
-    """Notices commits of other processes, cheaply: `PRAGMA data_version` reads shared memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = connect(path)
-        self._seen = self._read()
-
-    def changed(self) -> bool:
-        """Whether any connection has committed since the last call."""
-        version = self._read()
-        changed, self._seen = version != self._seen, version
-        return changed
-
-    def _read(self) -> int:
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-
-    def close(self) -> None:
-        self._connection.close()
+def in_our_words(error: Exception) -> CountersignError:
+    """What an error of the driver means."""
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidRequest("text: it holds half of a surrogate pair, which is no character; send valid Unicode")
+    if isinstance(error, sqlite3.IntegrityError) and getattr(error, "sqlite_errorname", "") in _UNIQUE:
+        return Collision(f"another write was first: {error}")
+    return StoreUnavailable(f"the database refused the work: {error}")

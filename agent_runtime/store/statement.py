@@ -6,29 +6,30 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
-from sqlalchemy import Executable
+from sqlalchemy import BindParameter, Executable, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from typing_extensions import TypeVar
 
 R = TypeVar("R", default=Any)
 
 _DIALECTS: dict[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
+    "sqlite": sqlite.dialect(paramstyle="named"),
     "postgresql": postgresql.asyncpg.dialect(),  # type: ignore[no-untyped-call]
 }
 
 
 class Compiled:
-    """SQL text of one dialect, with the constants that the statement itself carries."""
+    """SQL text of one dialect, with the constants that the compiler left as parameters."""
 
     __slots__ = ("constants", "order", "sql")
 
     def __init__(self, compiler: SQLCompiler) -> None:
         self.sql = str(compiler)
         self.constants: Mapping[str, Any] = {
-            name: value for name, value in compiler.params.items() if value is not None
+            name: value for name, value in compiler.params.items() if type(value) in {str, int}
         }
         self.order: Sequence[str] = tuple(compiler.positiontup or ())
 
@@ -39,22 +40,33 @@ class Compiled:
     def positional(self, binds: Mapping[str, Any]) -> list[Any]:
         """Parameters for a driver that takes positions."""
         constants = self.constants
-        return [binds[name] if name in binds else constants[name] for name in self.order]
+        if constants:
+            return [binds[name] if name in binds else constants[name] for name in self.order]
+        return [binds[name] for name in self.order]
 
 
 class Q(Generic[R]):
     """One statement. `row` builds a result from a row's columns in order; by default a named tuple of them.
 
     Binds are named apart from columns (SQLAlchemy keeps a column's own name for its insert values): `bindparam("b_…")`.
+    Constants become part of the text: a partial index (`WHERE status = 'pending'`) serves no statement that keeps its
+    condition in a parameter. An insert names the `columns` it binds, and in `serialised_by` the bind that names what
+    its row belongs to where only one transaction at a time may add to that (see `Tx.later`).
     """
 
-    __slots__ = ("_compiled", "columns", "row", "statement")
+    __slots__ = ("_compiled", "columns", "row", "serialised_by", "statement")
 
     def __init__(
-        self, statement: Executable, row: Callable[..., R] | None = None, *, columns: Sequence[str] = ()
+        self,
+        statement: Executable,
+        row: Callable[..., R] | None = None,
+        *,
+        columns: Sequence[str] = (),
+        serialised_by: str | None = None,
     ) -> None:
         self.statement = statement
         self.columns = list(columns) or None
+        self.serialised_by = serialised_by
         self._compiled: dict[str, Compiled] = {}
         self.row: Callable[..., R] = row or _named_row(statement)
 
@@ -62,16 +74,29 @@ class Q(Generic[R]):
         """The statement for "sqlite" or "postgresql"."""
         found = self._compiled.get(dialect)
         if found is None:
-            compiler = self.statement.compile(  # type: ignore[attr-defined]
-                dialect=_DIALECTS[dialect], column_keys=self.columns
+            statement: Any = self.statement
+            compiler = visitors.replacement_traverse(statement, {}, _in_the_text).compile(
+                dialect=_DIALECTS[dialect], column_keys=self.columns, for_executemany=self.columns is not None
             )
             found = self._compiled[dialect] = Compiled(compiler)
         return found
+
+
+def _in_the_text(element: Any, **_: Any) -> Any:
+    """A constant of the statement as a literal; None leaves an element as it is."""
+    if not isinstance(element, BindParameter) or element.required:
+        return None
+    value = element.value
+    if isinstance(value, str):
+        return literal_column("'" + value.replace("'", "''") + "'", element.type)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return literal_column(str(value), element.type)
+    return None
 
 
 def _named_row(statement: Any) -> Callable[..., Any]:
     returned = getattr(statement, "exported_columns", None)
     names = [column.key for column in returned] if returned is not None else []
     if not names:
-        return tuple
-    return namedtuple("Row", names)  # type: ignore[misc]
+        return lambda *row: row
+    return namedtuple("Row", names)

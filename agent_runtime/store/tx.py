@@ -37,7 +37,11 @@ class Tx(Protocol):
         ...
 
     def later(self, q: Q[Any], /, **binds: Any) -> None:
-        """An insert deferred to the commit; one executemany a statement a commit."""
+        """An insert deferred to the commit; one executemany a statement a commit.
+
+        Where the statement is `serialised_by` a bind, no other transaction adds a row under the same name between
+        this insert and the commit.
+        """
         ...
 
     def wake(self, topic: str) -> None:

@@ -2,11 +2,13 @@
 
 from alembic import context
 
+from agent_runtime.store.revision import VERSION_TABLE
 from agent_runtime.store.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
+    version_table=VERSION_TABLE,
     transactional_ddl=False,
 )
 context.run_migrations()

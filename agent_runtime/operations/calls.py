@@ -1,0 +1,189 @@
+"""How one proposed call moves: started before its effect, finished after it, in doubt, or asked about afresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
+from agent_runtime.core.canonical import call_digest, canonical
+from agent_runtime.core.execution import Execution, Step, StepStatus
+from agent_runtime.core.policy import Defaults, merge, never_ending
+from agent_runtime.errors import LostClaim
+from agent_runtime.operations.claim import hold_claim, progress
+from agent_runtime.operations.edits import were_edited
+from agent_runtime.operations.request import Question, hold, request
+from agent_runtime.store.approvals import CONSUME_APPROVAL, GET_APPROVAL_FOR_UPDATE, TOUCH_APPROVAL
+from agent_runtime.store.events import record
+from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
+from agent_runtime.store.steps import FINISH_FREE, FINISH_STARTED, GET_STEP, START_STEP
+from agent_runtime.store.tx import Tx
+
+_MAY_START = frozenset({StepStatus.proposed, StepStatus.approved, StepStatus.started})
+
+
+def start_call(tx: Tx, execution: Execution, position: int, tool_version: str) -> Step:
+    """Commits a call as started before its effect. For a gated one this is the only way to run.
+
+    Returns the step: started, and its `arguments` are what may run now; or gated again, and nothing may run, as its
+    approval has lapsed, the tool has changed, or the record is not what was approved. Raises LostClaim where the claim
+    is gone, or the step cannot start.
+    """
+    step = tx.one(GET_STEP, b_id=execution.execution_id, b_position=position)
+    if step is None or step.status not in _MAY_START:
+        raise LostClaim(f"{execution.execution_id}: step {position} cannot start")
+    if step.status == StepStatus.started:
+        hold_claim(tx, execution)
+        return _start(tx, execution, step, step.arguments)
+    progress(tx, execution)
+    if step.approval_request_id is None:
+        return _start(tx, execution, step, step.arguments)
+    approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=step.approval_request_id)
+    assert approval is not None
+    why = _lapsed(approval, step, tool_version, tx.now)
+    if why:
+        return _ask_again(tx, execution, step, approval, tool_version, why)
+    if tx.run(CONSUME_APPROVAL, b_id=approval.approval_request_id, b_now=tx.now) is None:
+        raise LostClaim(f"{execution.execution_id}: the approval of step {position} is used up")
+    return _start(tx, execution, step, approval.run_arguments)
+
+
+def _start(tx: Tx, execution: Execution, step: Step, arguments: str) -> Step:
+    started = tx.run(
+        START_STEP,
+        b_id=execution.execution_id,
+        b_position=step.position,
+        b_fence=execution.fence,
+        b_now=tx.now,
+        b_arguments=arguments,
+    )
+    assert started is not None
+    record(
+        tx,
+        "call.started",
+        execution_id=execution.execution_id,
+        approval_request_id=step.approval_request_id,
+        data={
+            "tool_name": step.name,
+            "position": step.position,
+            "attempt": started.attempt,
+            "fence": execution.fence,
+            "idempotency_key": step.idempotency_key,
+            "digest": call_digest(step.name, step.tool_version, json.loads(arguments), None),
+        },
+    )
+    return started
+
+
+def _lapsed(approval: ApprovalRequest, step: Step, tool_version: str, now: int) -> str:
+    """Why this approval does not cover the call any more; "" where it does."""
+    if approval.status != ApprovalStatus.approved:
+        return f"its approval is {approval.status}"
+    if approval.valid_until is not None and now >= approval.valid_until:
+        return "the approval was not used in time"
+    if tool_version != step.tool_version:
+        return "the tool has changed since it was approved"
+    if not _intact(approval, step):
+        return "the record is not what was approved"
+    return ""
+
+
+def _intact(approval: ApprovalRequest, step: Step) -> bool:
+    """Whether the stored tool, version and arguments still are those whose digest people saw."""
+    preview = None if approval.preview is None else json.loads(approval.preview)
+
+    def digest(arguments: str) -> str:
+        return call_digest(step.name, step.tool_version, json.loads(arguments), preview)
+
+    edited_digest = (approval.resolution or {}).get("edited_digest", approval.digest)
+    return (
+        step.digest == approval.digest == digest(approval.arguments) and digest(approval.run_arguments) == edited_digest
+    )
+
+
+def _ask_again(
+    tx: Tx, execution: Execution, step: Step, approval: ApprovalRequest, tool_version: str, why: str
+) -> Step:
+    question = Question(
+        kind=Kind.tool,
+        policy=approval.policy,
+        tool_name=step.name,
+        tool_version=tool_version,
+        arguments=approval.run_arguments,
+        position=step.position,
+        context={"why": f"asked again: {why}"},
+        supersedes=approval.approval_request_id,
+    )
+    progress(tx, execution, opened=1)
+    fresh = request(tx, execution, question, arguments=json.loads(approval.run_arguments))
+    return hold(tx, execution, step.position, StepStatus.gated, fresh)
+
+
+def ask_in_doubt(tx: Tx, execution: Execution, step: Step, why: str, defaults: Defaults) -> Step:
+    """Nobody knows whether the call took effect: people settle it, and it waits for them for ever. Raises LostClaim."""
+    progress(tx, execution, opened=1)
+    policy = merge([], defaults, rules=("in_doubt",))
+    if step.approval_request_id is not None:
+        approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=step.approval_request_id)
+        assert approval is not None
+        policy = approval.policy
+    question = Question(
+        kind=Kind.in_doubt,
+        policy=never_ending(policy),
+        tool_name=step.name,
+        tool_version=step.tool_version,
+        arguments=step.arguments,
+        position=step.position,
+        title=f"In doubt: did {step.name} happen?",
+        context={"why": why, "attempt": step.attempt, "idempotency_key": step.idempotency_key},
+        supersedes=step.approval_request_id,
+    )
+    doubt = request(tx, execution, question, arguments=json.loads(step.arguments))
+    record(
+        tx,
+        "call.in_doubt",
+        execution_id=execution.execution_id,
+        approval_request_id=doubt.approval_request_id,
+        data={"tool_name": step.name, "position": step.position, "why": why},
+    )
+    return hold(tx, execution, step.position, StepStatus.in_doubt, doubt)
+
+
+def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, result: Mapping[str, Any]) -> Step:
+    """Records how a call ended: {"value": …} or {"error": …}, and what ran where people had edited it.
+
+    The result of a started call lands also where the execution was cancelled meanwhile, so that what happened is
+    known. Raises LostClaim where another worker has taken the step.
+    """
+    approval = None
+    if step.approval_request_id is not None:
+        approval = tx.run(TOUCH_APPROVAL, b_id=step.approval_request_id)
+    edited = approval is not None and "value" in result and were_edited(tx, approval)
+    binds = {
+        "b_id": execution.execution_id,
+        "b_position": step.position,
+        "b_status": status.value,
+        "b_result": canonical({**result, "ran_with": json.loads(step.arguments)} if edited else dict(result)),
+        "b_now": tx.now,
+    }
+    if step.status == StepStatus.started:
+        finished = tx.run(FINISH_STARTED, b_fence=step.fence, **binds)
+    else:
+        progress(tx, execution)
+        finished = tx.run(FINISH_FREE, **binds)
+    if finished is None:
+        raise LostClaim(f"{execution.execution_id}: another worker has taken step {step.position}")
+    record(
+        tx,
+        f"call.{status.value}",
+        execution_id=execution.execution_id,
+        approval_request_id=step.approval_request_id,
+        data={"tool_name": step.name, "position": step.position, "attempt": finished.attempt},
+    )
+    if approval is not None and approval.policy.notified:
+        enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    if execution.origin:
+        enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
+    tx.wake(f"execution:{execution.execution_id}")
+    return finished

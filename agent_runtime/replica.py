@@ -1,0 +1,190 @@
+"""One process's share of a deployment: database, worker, clockwork and surfaces, opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from agent_runtime.agent import Agent
+from agent_runtime.core.policy import Approval, Defaults
+from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
+from agent_runtime.delivery.outbox import Outbox
+from agent_runtime.engine.liveness import WorkerLock, lock_folder
+from agent_runtime.engine.model import ChatModel, Model, Provider
+from agent_runtime.engine.scheduler import Clockwork
+from agent_runtime.engine.worker import Worker, beat
+from agent_runtime.operations.deploy import deploy
+from agent_runtime.operations.start import Start, Started, start
+from agent_runtime.policy_file import load_policy_file
+from agent_runtime.settings import Settings
+from agent_runtime.store.database import Database, system_clock
+from agent_runtime.surface import Surface
+
+log = structlog.get_logger(__name__)
+
+SURFACES = "countersign.surfaces"
+"""The entry-point group of what shows approvals to people."""
+
+GRACE = 30.0
+"""Seconds that running executions get when a replica closes."""
+
+
+class Replica:
+    """Runs agents on one database; an asynchronous context manager, on the loop that it is entered on.
+
+    Args:
+        settings: checked settings.
+        env_file: a `.env` file for settings of surfaces that the environment leaves out.
+        model: what answers the agents' turns; the chat API by default.
+        surfaces: whether what is installed and configured to show approvals is opened.
+        clock: epoch microseconds (SQLite only); for tests.
+
+    Raises InvalidSetting, SchemaMismatch or StoreUnavailable on entry.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        env_file: str | None = None,
+        model: Model | None = None,
+        surfaces: bool = True,
+        clock: Any = system_clock,
+    ) -> None:
+        self.settings = settings
+        self._env_file = env_file
+        self._model = model
+        self._with_surfaces = surfaces
+        self._clock = clock
+        self.agents: dict[str, Agent] = {}
+        self.surfaces: list[Surface] = []
+        self._background: list[asyncio.Task[None]] = []
+        self._grace = GRACE
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            self.database = await opening.enter_async_context(
+                await Database.open(self.settings.database_url, clock=self._clock)
+            )
+            if self._with_surfaces:
+                self.surfaces = load_surfaces(self.database, self._env_file)
+            self.defaults = defaults(self.settings, self.surfaces)
+            self.model = self._model or chat_model(self.settings)
+            opening.push_async_callback(self.model.close)
+            self.worker = Worker(
+                self.database, self.agents, self.model, self.defaults, concurrency=self.settings.concurrency
+            )
+            if (lock := self._hold_lock()) is not None:
+                opening.enter_context(lock)
+            opening.push_async_callback(self._end_background)
+            for surface in self.surfaces:
+                opening.push_async_callback(surface.stop)
+                await surface.start()
+                self._spawn(Outbox(self.database, surface.notifier).run(), "countersign-outbox")
+            self.clockwork = Clockwork(self.database)
+            self.clockwork.start()
+            opening.push_async_callback(self.clockwork.stop)
+            opening.push_async_callback(self._stop_worker)
+            self._spawn(self.worker.run(), "countersign-worker")
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self, grace: float = GRACE) -> None:
+        """Stops claiming, drains what runs for `grace` seconds, hands the rest over; what waits stays waiting."""
+        self._grace = grace
+        await self._open.aclose()
+
+    async def deploy(self, *agents: Agent, by: Actor = LOCAL_OPERATOR) -> None:
+        """Stores the agents' definitions as the ones that start new executions, and runs them here."""
+        for agent in agents:
+            changed = await self.database.write(deploy, agent.name, agent.version, agent.definition(), by=by)
+            self.agents[agent.name] = agent
+            if changed:
+                log.info("agent deployed", agent=agent.name, version=agent.version)
+        await self.database.write(beat, self.worker.worker_id, sorted(self.agents))
+        self.database.wakes.announce(["queued"])
+
+    async def start_execution(self, wanted: Start, *, by: Actor = LOCAL_OPERATOR, via: Via = Via.sdk) -> Started:
+        """Starts an execution of a deployed agent; see operations.start."""
+        return await self.database.write(start, wanted, by=by, via=via)
+
+    def status(self) -> dict[str, Any]:
+        """What /readyz tells: the worker, its agents, and the surfaces."""
+        worker = next((task for task in self._background if task.get_name() == "countersign-worker"), None)
+        return {
+            "worker": worker is not None and not worker.done(),
+            "agents": sorted(self.agents),
+            "surfaces": {
+                **{entry.name: {"state": "unconfigured"} for entry in entry_points(group=SURFACES)},
+                **{surface.name: dict(surface.status()) for surface in self.surfaces},
+            },
+        }
+
+    async def _stop_worker(self) -> None:
+        await self.worker.stop(self._grace)
+        await self.database.write(beat, self.worker.worker_id, [])  # a stopped worker serves nobody
+
+    def _hold_lock(self) -> WorkerLock | None:
+        if self.database.url.get_backend_name() != "sqlite":
+            return None
+        return WorkerLock(lock_folder(Path(self.database.url.database or "")), self.worker.worker_id)
+
+    async def _end_background(self) -> None:
+        for background in self._background:
+            background.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    def _spawn(self, running: Any, name: str) -> None:
+        task = asyncio.create_task(running, name=name)
+        task.add_done_callback(_report)
+        self._background.append(task)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("background work ended", name=task.get_name(), error=repr(error))
+
+
+def load_surfaces(database: Database, env_file: str | None) -> list[Surface]:
+    """What is installed and configured to show approvals to people; found by entry point, never by import."""
+    surfaces: list[Surface] = []
+    for entry in entry_points(group=SURFACES):
+        surface = entry.load().create(database, env_file=env_file)
+        if surface is not None:
+            surfaces.append(surface)
+    return surfaces
+
+
+def defaults(settings: Settings, surfaces: Sequence[Surface]) -> Defaults:
+    """The environment's answers for every approval: the surface's ladder, then the settings' reviewers."""
+    checkpoints = load_policy_file(settings.checkpoints).checkpoints
+    if surfaces:
+        return Defaults(surfaces[0].approval_defaults, checkpoints, notified=True)
+    return Defaults(Approval(reviewers=settings.reviewers or None), checkpoints)
+
+
+def chat_model(settings: Settings) -> ChatModel:
+    """The chat API with the keys of the settings."""
+    return ChatModel(_providers(settings), settings.model)
+
+
+def _providers(settings: Settings) -> Mapping[str, Provider]:
+    def key(secret: Any) -> str:
+        return secret.get_secret_value() if secret is not None else ""
+
+    return {
+        "openai": Provider("OPENAI_API_KEY", key(settings.openai_api_key), settings.openai_base_url or None),
+        "anthropic": Provider("ANTHROPIC_API_KEY", key(settings.anthropic_api_key), settings.anthropic_base_url),
+    }

@@ -1,0 +1,177 @@
+"""Executions of a database that this process has open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from agent_runtime.agent import Agent
+from agent_runtime.core.approval import ApprovalRequest, Decision, Outcome, Vote
+from agent_runtime.core.duration import SECOND
+from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind
+from agent_runtime.core.principal import LOCAL_OPERATOR, Via
+from agent_runtime.errors import NotFound, RuntimeClosed
+from agent_runtime.operations.cancel import cancel
+from agent_runtime.operations.resolve import resolve
+from agent_runtime.operations.settle import settle
+from agent_runtime.operations.start import Start
+from agent_runtime.replica import GRACE, Replica
+from agent_runtime.sdk.executions import WantedStart
+from agent_runtime.sdk.snapshot import Snapshot, of_rows
+from agent_runtime.store.agents import LIVE_WORKERS
+from agent_runtime.store.approvals import OF_EXECUTION, VOTES
+from agent_runtime.store.executions import CHILDREN, GET_EXECUTION
+from agent_runtime.store.steps import JOURNAL
+from agent_runtime.store.wakes import EVERYTHING
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 1.0
+"""Seconds between looks where nothing was announced: announcements are a hint, never the truth."""
+
+ALIVE = 30 * SECOND
+"""A worker without a heartbeat for this long serves nobody."""
+
+FAMILY = 1_000
+"""Executions whose approvals are looked for, from one execution down its calls."""
+
+REMEMBERED = 1_000
+"""Executions that this process moved and lets finish when it closes; past it the oldest are left to others."""
+
+
+class LocalExecutions:
+    """`Executions` on an open replica; decisions are those of the local operator (CONTRACT, Who may decide)."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self._database = replica.database
+        self._moved: dict[str, None] = {}
+        self._closing = False
+
+    async def deploy(self, *agents: Agent) -> None:
+        await self.replica.deploy(*agents)
+
+    async def start(self, wanted: WantedStart) -> str:
+        if isinstance(wanted.agent, Agent):
+            await self.replica.deploy(wanted.agent)
+        name = wanted.agent_name
+        request = Start(name, wanted.given, reasoner=wanted.reasoner, idempotency_key=wanted.idempotency_key)
+        execution_id = (await self.replica.start_execution(request)).execution.execution_id
+        self._will_move(execution_id)
+        if not self.runs_here(name):
+            await self._warn_unserved(name)
+        return execution_id
+
+    async def look(self, execution_id: str) -> Snapshot:
+        """Reads again where something was decided between two reads, so that the parts belong together."""
+        execution = await self._execution(execution_id)
+        while True:
+            journal = await self._database.all(JOURNAL, b_id=execution_id)
+            approvals = await self._approvals(execution_id, journal)
+            again = await self._execution(execution_id)
+            if again.version == execution.version:
+                return of_rows(execution, journal, approvals)
+            execution = again
+
+    async def changed(self, since: Snapshot) -> Snapshot:
+        with self._database.wakes.listen("approvals", f"execution:{since.execution_id}") as woken:
+            while not self._closing:
+                woken.clear()
+                snapshot = await self.look(since.execution_id)
+                if snapshot != since:
+                    return snapshot
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await woken.wait()
+        raise RuntimeClosed()
+
+    def runs_here(self, agent: str) -> bool:
+        return agent in self.replica.agents
+
+    async def decide(self, approval_request_id: str, decision: Decision) -> bool:
+        made = await self._database.write(resolve, approval_request_id, decision, by=LOCAL_OPERATOR, via=Via.sdk)
+        self._will_move(made.approval.execution_id)
+        return made.already_processed
+
+    async def settle(self, approval_request_id: str, outcome: Outcome, result: Any, evidence: str) -> None:
+        made = await self._database.write(
+            settle,
+            approval_request_id,
+            outcome,
+            by=LOCAL_OPERATOR,
+            via=Via.sdk,
+            result=result,
+            evidence=evidence,
+        )
+        self._will_move(made.approval.execution_id)
+
+    async def cancel(self, execution_id: str, reason: str) -> None:
+        await self._database.write(cancel, execution_id, by=LOCAL_OPERATOR, via=Via.sdk, reason=reason)
+
+    async def close(self) -> None:
+        """What this process started or decided is let go on until it waits or ends; then the replica closes."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + GRACE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                for execution_id in reversed(self._moved):
+                    await self._let_finish(execution_id)
+        self._closing = True
+        self._database.wakes.announce([EVERYTHING])
+        await self.replica.close(max(0.0, until - loop.time()))
+
+    async def _let_finish(self, execution_id: str) -> None:
+        with self._database.wakes.listen(f"execution:{execution_id}") as woken:
+            while True:
+                woken.clear()
+                if not self._under_way(await self._execution(execution_id)):
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await woken.wait()
+
+    def _under_way(self, execution: Execution) -> bool:
+        if not self.runs_here(execution.agent):
+            return False
+        if execution.status == ExecutionStatus.queued:
+            return execution.run_after <= self._database.clock()
+        return execution.worker_id == self.replica.worker.worker_id and execution.status == ExecutionStatus.running
+
+    def _will_move(self, execution_id: str | None) -> None:
+        if execution_id is not None:
+            self._moved.pop(execution_id, None)
+            self._moved[execution_id] = None
+            if len(self._moved) > REMEMBERED:
+                del self._moved[next(iter(self._moved))]
+
+    async def _execution(self, execution_id: str) -> Execution:
+        execution = await self._database.one(GET_EXECUTION, b_id=execution_id)
+        if execution is None:
+            raise NotFound(f"no execution has the id {execution_id!r} in this database")
+        return execution
+
+    async def _approvals(
+        self, execution_id: str, journal: Sequence[Step]
+    ) -> list[tuple[ApprovalRequest, Sequence[Vote]]]:
+        """Its approvals with the votes on them, then those of the executions that it called, and so on down."""
+        found: list[ApprovalRequest] = []
+        family = [execution_id]
+        for member in family:
+            found += await self._database.all(OF_EXECUTION, b_execution=member)
+            if any(step.kind == StepKind.call for step in journal):
+                children = await self._database.all(CHILDREN, b_parent=member)
+                family += [child.execution_id for child in children[: FAMILY - len(family)]]
+        return [(approval, await self._votes(approval)) for approval in found]
+
+    async def _votes(self, approval: ApprovalRequest) -> Sequence[Vote]:
+        return await self._database.all(VOTES, b_id=approval.approval_request_id)
+
+    async def _warn_unserved(self, agent: str) -> None:
+        workers = await self._database.all(LIVE_WORKERS, b_since=self._database.clock() - ALIVE)
+        if not any(agent in json.loads(worker.agents) for worker in workers):
+            log.warning("queued: no live process serves this agent; start `countersign serve` with it", agent=agent)

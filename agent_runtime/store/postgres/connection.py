@@ -1,0 +1,105 @@
+"""One asyncpg connection as a batch uses it (`batch.Connection`): synchronous, to be run under greenlet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy.util import await_only
+
+from agent_runtime.errors import StoreUnavailable
+from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
+from agent_runtime.store.postgres.faults import in_our_words, is_drivers
+from agent_runtime.store.statement import Compiled
+
+T = TypeVar("T")
+
+BRIEF, PATIENT = 200, 5000
+"""Milliseconds that a batch, and a request alone, wait for a lock. Two batches that wait for each other are replayed
+one by one well before the server would look for a deadlock (a second).
+"""
+
+_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""The database's time in epoch microseconds; `extract` is exact (numeric)."""
+
+_SERIALISE = """
+SELECT pg_advisory_xact_lock(1131377236, key)
+FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest($1::text[]) AS name ORDER BY key) AS keys
+"""
+"""Locks names, all writers in one order; the first number keeps them apart from others' advisory locks."""
+
+_LOCK = """
+SELECT wanted.id, e.execution_id
+FROM unnest($1::text[]) AS wanted(id)
+LEFT JOIN approvals a ON a.approval_request_id = wanted.id
+JOIN executions e ON e.execution_id = coalesce(a.execution_id, wanted.id)
+ORDER BY e.execution_id
+FOR UPDATE OF e
+"""
+"""Executions first, all writers in one order: some operations come to the execution by its approval, others the other
+way round.
+"""
+
+
+class PostgresConnection:
+    """Wraps an open asyncpg connection that nobody else uses."""
+
+    dialect = "postgresql"
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self.ahead = 0
+        """Microseconds that the database's clock is ahead of this process's."""
+
+    def begin(self, *, patient: bool) -> int:
+        wait = PATIENT if patient else BRIEF
+        self._await(
+            self._raw.execute(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}")
+        )
+        now: int = self._await(self._raw.fetchval(_NOW))
+        self.ahead = now - time.time_ns() // 1000
+        return now
+
+    def commit(self) -> None:
+        try:
+            status = self._await(self._raw.execute("COMMIT"))
+        except OutcomeUnknown:
+            raise
+        except ConnectionLost as error:
+            raise OutcomeUnknown() from error
+        if status != "COMMIT":
+            raise StoreUnavailable("the database rolled the transaction back, because a statement in it had failed")
+
+    def roll_back(self) -> None:
+        if self._raw.is_in_transaction():
+            self._await(self._raw.execute("ROLLBACK"))
+
+    def savepoint(self) -> None:
+        self._await(self._raw.execute("SAVEPOINT request"))
+
+    def release(self) -> None:
+        self._await(self._raw.execute("RELEASE SAVEPOINT request"))
+
+    def undo(self) -> None:
+        self._await(self._raw.execute("ROLLBACK TO SAVEPOINT request; RELEASE SAVEPOINT request"))
+
+    def rows(self, compiled: Compiled, binds: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        return self._await(self._raw.fetch(compiled.sql, *compiled.positional(binds)))
+
+    def insert(self, compiled: Compiled, rows: Sequence[dict[str, Any]]) -> None:
+        self._await(self._raw.executemany(compiled.sql, [compiled.positional(row) for row in rows]))
+
+    def serialise(self, names: Iterable[str]) -> None:
+        self._await(self._raw.fetch(_SERIALISE, list(names)))
+
+    def lock(self, ids: Iterable[str]) -> Mapping[str, str]:
+        return dict(self._await(self._raw.fetch(_LOCK, list(ids))))
+
+    def _await(self, answer: Awaitable[T]) -> T:
+        try:
+            return await_only(answer)
+        except Exception as error:
+            if not is_drivers(error):
+                raise
+            raise in_our_words(error) from error
