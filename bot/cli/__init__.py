@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent_runtime.errors import CountersignError
-from bot.cli import approvals, database, executions, serving, tokens
+from bot.cli import approvals, database, executions, serving, setup, tokens
 
 app = typer.Typer(
     name="countersign",
@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 app.command("serve")(serving.serve)
 app.command("demo")(serving.demo)
+app.command("doctor")(setup.doctor)
+app.command("manifest")(setup.manifest)
 app.add_typer(executions.app, name="executions")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(tokens.app, name="tokens")
@@ -47,7 +49,9 @@ def main() -> None:
     try:
         app()
     except CountersignError as error:
-        sys.stderr.write(f"countersign: {error.message}\n")
+        from bot.cli.printing import warn
+
+        warn(error.message)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)

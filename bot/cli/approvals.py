@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent_runtime.core.approval import ApprovalStatus, Decision, Kind, Outcome, Verdict, status_in_words
-from agent_runtime.core.duration import rfc3339
+from agent_runtime.core.approval import (
+    ApprovalRequest,
+    ApprovalStatus,
+    Decision,
+    Kind,
+    Outcome,
+    Verdict,
+    Vote,
+    status_in_words,
+)
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
-from agent_runtime.core.redaction import redact
 from agent_runtime.errors import InvalidRequest, NotFound
-from bot.cli.session import Json, on_database, show_fields, show_json, show_table
+from bot.cli.printing import show_block, show_fields, show_json, show_table, warn
+from bot.cli.session import Json, on_database
+
+if TYPE_CHECKING:
+    from agent_runtime.store.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Questions put to people.")
 
@@ -21,13 +31,17 @@ ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL_REQUEST_ID")]
 
 @app.command("list")
 def list_all(
-    status: Annotated[str, typer.Option(help="A status, or 'all'.")] = "pending",
+    status: Annotated[
+        str, typer.Option(help="pending, approved, rejected, request_changes, expired, cancelled, or all.")
+    ] = "pending",
     kind: Annotated[str, typer.Option(help="tool, pause, external or in_doubt.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     as_json: Json = False,
 ) -> None:
     """List approvals: pending ones oldest first, others newest first."""
-    from agent_runtime.store.approvals import list_approvals
+    from agent_runtime.store.approvals import VOTES, list_approvals
+    from bot.cli.approval_text import expiry
+    from bot.ui.words import subject
 
     if status not in {*ApprovalStatus, "all"}:
         raise typer.BadParameter(f"{status!r} is none of all, {', '.join(ApprovalStatus)}", param_hint="--status")
@@ -36,50 +50,62 @@ def list_all(
     pending, some = status == "pending", status not in {"pending", "all"}
     q = list_approvals(pending=pending, status=some, kind=bool(kind), after=False)
     filters = {**({"b_status": status} if some else {}), **({"b_kind": kind} if kind else {})}
-    rows = on_database(lambda database: database.all(q, b_limit=limit, **filters))
+
+    async def read(database: Database) -> tuple[list[tuple[ApprovalRequest, list[Vote]]], int]:
+        rows = await database.all(q, b_limit=limit + 1, **filters)
+        return [(row, await database.all(VOTES, b_id=row.approval_request_id)) for row in rows], database.clock()
+
+    found, now = on_database(read)
+    shown = found[:limit]
     if as_json:
-        show_json([_shown(row) for row in rows])
-        return
-    show_table(
-        ["approval", "kind", "title", "status", "asked by", "expires"],
-        [
+        show_json([_as_json(approval, votes) for approval, votes in shown])
+    else:
+        show_table(
+            ["approval", "what", "status", "agent", "asked by", "expires"],
             [
-                row.approval_request_id,
-                row.kind,
-                row.title,
-                status_in_words(row.status),
-                row.requested_by,
-                rfc3339(row.expires_at) or "",
-            ]
-            for row in rows
-        ],
-        empty="nothing is waiting" if pending else "no approvals",
-    )
+                [
+                    row.approval_request_id,
+                    f"in doubt: {row.tool_name}" if row.kind == Kind.in_doubt else subject(row),
+                    status_in_words(row.status),
+                    row.agent,
+                    row.requested_by,
+                    expiry(row, now),
+                ]
+                for row, _ in shown
+            ],
+            empty="nothing waits for a decision" if pending else "no such approvals",
+        )
+    if len(found) > limit:
+        warn(f"there are more than {limit}; ask for more with --limit (200 at most), or narrow with --status or --kind")
 
 
 @app.command()
 def show(approval_request_id: ApprovalId, as_json: Json = False) -> None:
     """Show one approval: exactly what would run, who may decide, who has."""
-    from agent_runtime.delivery.views import approval_view
+    from bot.cli import approval_text
+    from bot.ui.words import headline
 
-    view = on_database(lambda database: approval_view(database, approval_request_id))
-    if view is None:
-        raise NotFound(f"no approval has the id {approval_request_id!r}")
-    shown = {**_shown(view.approval), "decisions": view.approval.as_json(view.votes)["decisions"]}
+    approval, votes, now = on_database(lambda database: _read(database, approval_request_id))
     if as_json:
-        show_json(shown)
-    else:
-        show_fields({name: value for name, value in shown.items() if value not in (None, "", [])})
+        show_json(_as_json(approval, votes))
+        return
+    show_fields({"": headline(approval)})
+    show_fields(approval_text.fields(approval, votes, now))
+    for title, lines in approval_text.blocks(approval, votes).items():
+        show_block(title, lines)
 
 
 @app.command()
 def approve(
     approval_request_id: ApprovalId,
     comment: Annotated[str, typer.Option("--comment", "-m", help="What to tell the agent.")] = "",
+    digest: Annotated[
+        str | None, typer.Option(help="Only if it still holds what `show` showed under this digest.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Approve: the call runs, once, with exactly what `show` shows."""
-    _decide(approval_request_id, Verdict.approved, comment, as_json)
+    _decide(approval_request_id, Decision(Verdict.approved, comment, digest=digest), as_json)
 
 
 @app.command()
@@ -89,7 +115,7 @@ def reject(
     as_json: Json = False,
 ) -> None:
     """Reject: the call does not run."""
-    _decide(approval_request_id, Verdict.rejected, reason, as_json)
+    _decide(approval_request_id, Decision(Verdict.rejected, reason), as_json)
 
 
 @app.command("request-changes")
@@ -99,14 +125,16 @@ def request_changes(
     as_json: Json = False,
 ) -> None:
     """Ask for changes: the call does not run, the agent may propose another."""
-    _decide(approval_request_id, Verdict.request_changes, changes, as_json)
+    if not changes.strip():
+        raise typer.BadParameter("say what should be different", param_hint="--changes")
+    _decide(approval_request_id, Decision(Verdict.request_changes, changes), as_json)
 
 
 @app.command()
 def settle(
     approval_request_id: ApprovalId,
     outcome: Annotated[Outcome, typer.Argument(help="happened, not_happened (asks again, then runs) or stop.")],
-    result: Annotated[str, typer.Option(help="What the call returned, as JSON (with happened).")] = "null",
+    result: Annotated[str | None, typer.Option(help="What the call returned, as JSON (with happened).")] = None,
     evidence: Annotated[str, typer.Option("--evidence", "-m", help="How you know.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -114,8 +142,10 @@ def settle(
     from agent_runtime.core.canonical import InvalidJson, parse_json
     from agent_runtime.operations.settle import settle as settle_doubt
 
+    if result is not None and outcome is not Outcome.happened:
+        raise InvalidRequest(f"--result: only with happened; {outcome} has none")
     try:
-        value = parse_json(result.encode())
+        value = None if result is None else parse_json(result.encode())
     except InvalidJson as error:
         raise InvalidRequest(f"--result: {error}") from error
     resolution = on_database(
@@ -129,30 +159,40 @@ def settle(
             evidence=evidence,
         )
     )
-    _report(resolution, as_json)
+    _report(resolution, f"settled: {outcome.replace('_', ' ')}", as_json)
 
 
-def _decide(approval_request_id: str, verdict: Verdict, feedback: str, as_json: bool) -> None:
+def _decide(approval_request_id: str, decision: Decision, as_json: bool) -> None:
     from agent_runtime.operations.resolve import resolve
 
-    decision = Decision(verdict, feedback)
     resolution = on_database(
         lambda database: database.write(resolve, approval_request_id, decision, by=LOCAL_OPERATOR, via=Via.cli)
     )
-    _report(resolution, as_json)
+    _report(resolution, status_in_words(resolution.approval.status), as_json)
 
 
-def _report(resolution: Any, as_json: bool) -> None:
-    approval = resolution.approval
+def _report(resolution: Any, what: str, as_json: bool) -> None:
+    approval: ApprovalRequest = resolution.approval
     if as_json:
-        show_json({**_shown(approval), "already_processed": resolution.already_processed})
+        read = on_database(lambda database: _read(database, approval.approval_request_id))
+        show_json({**_as_json(read[0], read[1]), "already_processed": resolution.already_processed})
         return
-    again = " (it was before)" if resolution.already_processed else ""
-    typer.echo(f"{approval.approval_request_id} is {status_in_words(approval.status)}{again}")
+    before = " already, by the same decision" if resolution.already_processed else ""
+    typer.echo(f"{approval.approval_request_id} is {what}{before}")
 
 
-def _shown(approval: Any) -> dict[str, Any]:
-    """The public shape with secrets masked."""
-    shown: dict[str, Any] = approval.as_json()
-    shown["arguments"] = redact(json.loads(approval.arguments), approval.policy.redact)
-    return shown
+async def _read(database: Database, approval_request_id: str) -> tuple[ApprovalRequest, list[Vote], int]:
+    """The approval, the decisions on it, and the database's time. Raises NotFound."""
+    from agent_runtime.store.approvals import GET_APPROVAL, VOTES
+
+    approval = await database.one(GET_APPROVAL, b_id=approval_request_id)
+    if approval is None:
+        raise NotFound(f"no approval has the id {approval_request_id!r}; see `countersign approvals list --status all`")
+    return approval, await database.all(VOTES, b_id=approval_request_id), database.clock()
+
+
+def _as_json(approval: ApprovalRequest, votes: list[Vote]) -> dict[str, Any]:
+    """The shape that the HTTP API has too, with secrets masked."""
+    from agent_runtime.web.views import of_approval
+
+    return of_approval(approval, votes).model_dump(mode="json")

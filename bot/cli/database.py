@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bot.cli.session import ENV_FILE
+from bot.cli.session import runtime_settings
 
 app = typer.Typer(no_args_is_help=True, help="The database's schema.")
 
@@ -17,9 +17,7 @@ def group() -> None:
 @app.command()
 def upgrade() -> None:
     """Bring the schema to this version; safe to run again, and while others start."""
-    from agent_runtime.settings import Settings, load
     from agent_runtime.store.migrate import HEAD, upgrade_database
 
-    settings: Settings = load(Settings, env_file=ENV_FILE)
-    upgrade_database(settings.database_url)
+    upgrade_database(runtime_settings().database_url)
     typer.echo(f"the schema is at revision {HEAD}")

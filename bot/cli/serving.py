@@ -62,10 +62,17 @@ def demo(
         int | None,
         typer.Option(min=0, max=65535, help="The local workspace's port; COUNTERSIGN_SANDBOX_PORT, else 8090."),
     ] = None,
+    slack: Annotated[
+        bool, typer.Option("--slack", help="In your own workspace, with the Slack tokens that are set (docs/slack.md).")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --slack: do not ask before posting there.")] = False,
 ) -> None:
     """Run the main job with no account anywhere: a local Slack workspace, a scripted model, two sample agents."""
+    from bot.cli.demonstration import demo_in_slack
     from bot.demo.supervisor import Ports, run_demo
 
+    if slack:
+        raise typer.Exit(demo_in_slack(port, yes=yes))
     ports = Ports(
         server=port if port is not None else port_setting("COUNTERSIGN_PORT", 8080),
         sandbox=sandbox_port if sandbox_port is not None else port_setting("COUNTERSIGN_SANDBOX_PORT", 8090),

@@ -8,7 +8,8 @@ import typer
 
 from agent_runtime.core.duration import DAY, rfc3339
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
-from bot.cli.session import Json, on_database, show_json, show_table
+from bot.cli.printing import show_json, show_table
+from bot.cli.session import Json, on_database
 
 app = typer.Typer(no_args_is_help=True, help="Who may use the HTTP API.")
 
@@ -30,7 +31,8 @@ def create(
     created = on_database(
         lambda database: database.write(
             create_token, name, scope, stands_for=stands_for, expires_in=expires_in, by=LOCAL_OPERATOR, via=Via.cli
-        )
+        ),
+        create=True,
     )
     if as_json:
         show_json({"name": name, "scopes": scope, "token": created})
@@ -75,7 +77,7 @@ def list_tokens(as_json: Json = False) -> None:
 
 
 @app.command("revoke")
-def revoke(name: str) -> None:
+def revoke(name: Annotated[str, typer.Argument(help="The token's name.")]) -> None:
     """Revoke a token; what it did stays in the audit trail."""
     from agent_runtime.operations.tokens import revoke_token
 

@@ -10,15 +10,18 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
 from bot.demo.child import Child, ChildFailed
 from bot.demo.workspace import server_environment, workspace
 
+SAMPLES = ("refund_agent", "prod_change_demo")
 STARTS_WITHIN = 50.0
 STOPS_WITHIN = 10.0
 FIRST_CARD_WITHIN = 2.5
@@ -34,6 +37,27 @@ class Ports:
 
 async def run_demo(ports: Ports) -> int:
     """Runs until Ctrl-C, SIGTERM or the end of a piped standard input; the exit status."""
+    folder = Path(tempfile.mkdtemp(prefix="countersign-demo-"))
+    try:
+        return await until_stopped(Demo(ports, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Processes(Protocol):
+    """What a demo runs."""
+
+    async def start(self) -> None:
+        """Everything up."""
+        ...
+
+    async def stop(self) -> None:
+        """Everything down, also what had only half started."""
+        ...
+
+
+async def until_stopped(demo: Processes) -> int:
+    """Runs `demo` until Ctrl-C, SIGTERM or the end of a piped standard input; the exit status."""
     from bot.cli.serving import stop_at_end_of_input
 
     stop = asyncio.Event()
@@ -41,8 +65,6 @@ async def run_demo(ports: Ports) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
     stop_at_end_of_input(stop)
-    folder = Path(tempfile.mkdtemp(prefix="countersign-demo-"))
-    demo = Demo(ports, folder)
     try:
         starting = asyncio.create_task(demo.start())
         stopping = asyncio.create_task(stop.wait())
@@ -56,7 +78,6 @@ async def run_demo(ports: Ports) -> int:
         return 0
     finally:
         await demo.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Demo:
@@ -105,18 +126,14 @@ class Demo:
     async def _spawn(self, name: str, module: str, arguments: list[str]) -> tuple[Child, str]:
         child = await Child.start(name, module, arguments, os.environ)
         self._children.append(child)
-        ready = json.loads(await child.first_line(STARTS_WITHIN))
-        return child, str(ready["url"])
+        return child, await ready_url(child)
 
     async def _start_server(self) -> str:
-        arguments = ["serve", "--host", "127.0.0.1", "--port", str(self._server_port)]
-        for sample in ("refund_agent", "prod_change_demo"):
-            arguments += ["--agents", f"{samples_package()}.{sample}:agent"]
-        server = await Child.start("the server", "bot", arguments, self._environment)
+        server = await start_server(self._server_port, self._environment)
         self._server = server
-        url = (await server.first_line(STARTS_WITHIN)).removeprefix("API and dashboard: ")
+        url = await server_url(server)
         self._server_port = int(url.rpartition(":")[2])
-        self._listening.append(asyncio.create_task(_drain(server)))
+        self._listening.append(asyncio.create_task(drain(server)))
         return url
 
     async def _obey(self, sandbox: Child) -> None:
@@ -155,12 +172,30 @@ async def _until_answered(http: aiohttp.ClientSession, messages_url: str) -> Non
         await asyncio.sleep(0.1)
 
 
+async def start_server(port: int, environment: Mapping[str, str]) -> Child:
+    """The server with the sample agents, on loopback."""
+    arguments = ["serve", "--host", "127.0.0.1", "--port", str(port)]
+    for sample in SAMPLES:
+        arguments += ["--agents", f"{samples_package()}.{sample}:agent"]
+    return await Child.start("the server", "bot", arguments, environment)
+
+
+async def server_url(server: Child) -> str:
+    """Where the server listens, once it does."""
+    return (await server.first_line(STARTS_WITHIN)).removeprefix("API and dashboard: ")
+
+
+async def ready_url(child: Child) -> str:
+    """Where another child listens, once it does."""
+    return str(json.loads(await child.first_line(STARTS_WITHIN))["url"])
+
+
 def samples_package() -> str:
     """Where the sample agents are: `bot.samples` in a wheel, `examples` in a checkout."""
     return "bot.samples" if find_spec("bot.samples") else "examples"
 
 
-async def _drain(server: Child) -> None:
+async def drain(server: Child) -> None:
     """Reads on, so that the pipe never fills."""
     with contextlib.suppress(asyncio.CancelledError):
         async for _ in server.lines():

@@ -13,14 +13,17 @@ _KEPT = ("COUNTERSIGN_APPROVAL_WEBHOOK_SECRET", "COUNTERSIGN_WEBHOOK_SIGNATURES"
 """Settings that reach no real account; all others of these families are left out, so that the demo reaches nothing."""
 
 
+REFUND = "Customer Alex (cust_001) wants a refund on order ORD-8821"
+ROLLOUT = "Review change CHG-901 and execute if safe."
+"""Prompts of the sample agents that the scripted model knows."""
+
+
 def workspace() -> SandboxConfig:
     """The local workspace with the scenarios of the two sample agents."""
     base = SandboxConfig()
     requester = next(user.id for user in base.users if user.role == "requester")
     channel = base.channels[0].id
     bot = f"<@{base.bot_user_id}>"
-    refund = "Customer Alex (cust_001) wants a refund on order ORD-8821"
-    rollout = "Review change CHG-901 and execute if safe."
     return SandboxConfig(
         bot_token=f"xoxb-demo-{secrets.token_hex(12)}",
         app_token=f"xapp-demo-{secrets.token_hex(12)}",
@@ -34,21 +37,21 @@ def workspace() -> SandboxConfig:
                 label="Ask for a refund",
                 user=requester,
                 channel=channel,
-                text=f"{bot} refund_agent {refund}",
+                text=f"{bot} refund_agent {REFUND}",
             ),
             ScenarioConfig(
                 id="rollout",
                 label="Ask for a rollout",
                 user=requester,
                 channel=channel,
-                text=f"{bot} prod_change_demo {rollout}",
+                text=f"{bot} prod_change_demo {ROLLOUT}",
             ),
             ScenarioConfig(
                 id="expire",
                 label="Let one expire (a minute)",
                 user=requester,
                 channel=channel,
-                text=f"{bot} prod_change_demo {rollout} Nobody will answer this one.",
+                text=f"{bot} prod_change_demo {ROLLOUT} Nobody will answer this one.",
             ),
         ),
     )

@@ -1,0 +1,106 @@
+"""Decide, then acknowledge: one operation within the time that a click has, and an answer where it changed nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import structlog
+
+from agent_runtime.delivery.views import approval_view
+from agent_runtime.errors import AlreadyResolved, ApprovalExpired, CountersignError, NotFound, StaleDigest
+from agent_runtime.store.tx import Tx
+from bot.listeners.answers import tell
+from bot.listeners.context import Context
+from bot.listeners.interaction import Interaction
+from bot.slack.directory import Person
+from bot.slack.repaint import repaint
+from bot.ui.refusals import NOT_CONFIRMED, message, refusal
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+STALE = (AlreadyResolved, ApprovalExpired, StaleDigest)
+"""Refusals that mean that the card shows what is no more."""
+
+
+class NotConfirmed(Exception):
+    """The database has not answered in time; the write goes on, and may be committed."""
+
+
+async def within_time(
+    context: Context,
+    interaction: Interaction,
+    person: Person,
+    operation: Callable[Concatenate[Tx, P], R],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Commits `operation` before the click has to be answered.
+
+    Raises what the operation raises, or NotConfirmed; then the write goes on, and a refusal that comes later is told.
+    """
+    writing = asyncio.ensure_future(context.database.write(operation, *args, **kwargs))
+    left = interaction.until - asyncio.get_running_loop().time()
+    done, _ = await asyncio.wait({writing}, timeout=max(0.05, left))
+    if done:
+        return writing.result()
+    context.later.spawn(_late(context, interaction, person, writing), "slack-late-decision")
+    raise NotConfirmed()
+
+
+async def refuse(context: Context, interaction: Interaction, person: Person, error: CountersignError) -> None:
+    """Tells the person why nothing changed, and has a card redrawn that shows what is no more; in the background."""
+    context.later.spawn(_refuse(context, interaction, person, error), "slack-refusal")
+
+
+def say_not_confirmed(context: Context, interaction: Interaction) -> None:
+    """Nobody knows yet: no success is shown, and clicking again is safe."""
+    say(context, interaction, f"⚠️ {NOT_CONFIRMED}")
+
+
+def say(context: Context, interaction: Interaction, mrkdwn: str) -> None:
+    """Tells the person something beside what they clicked, or directly where that cannot be."""
+    tell(
+        context,
+        interaction.user,
+        message(mrkdwn),
+        channel=interaction.channel,
+        thread_ts=interaction.answer_thread,
+    )
+
+
+async def _late(context: Context, interaction: Interaction, person: Person, writing: asyncio.Future[R]) -> None:
+    try:
+        await writing
+    except CountersignError as error:
+        await _refuse(context, interaction, person, error)
+
+
+async def _refuse(context: Context, interaction: Interaction, person: Person, error: CountersignError) -> None:
+    log.info(
+        "slack: refused",
+        principal=person.actor.principal,
+        approval=interaction.shown.approval_request_id if interaction.shown else "",
+        reason=error.slug,
+    )
+    approval = None
+    if interaction.shown is not None and not isinstance(error, NotFound):
+        try:
+            view = await approval_view(context.database, interaction.shown.approval_request_id)
+            approval = view.approval if view is not None else None
+            if isinstance(error, STALE) and interaction.on_card and approval is not None:
+                await context.database.write(repaint, approval.approval_request_id, interaction.channel, interaction.ts)
+        except CountersignError:
+            log.exception("slack: could not redraw a card that is over")
+    tell(
+        context,
+        interaction.user,
+        refusal(error, approval, context.workspace(), groups_known=person.groups_known),
+        channel=interaction.channel,
+        thread_ts=interaction.answer_thread,
+    )

@@ -1,0 +1,1 @@
+"""What talks to Slack's Web API: the only code that does."""

@@ -1,0 +1,227 @@
+"""Shows approvals and executions in Slack: the outbox's port. Draws from state alone, so any door redraws a card."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from agent_runtime.core.duration import MINUTE, SECOND
+from agent_runtime.delivery.notifier import Notice, Place, Receipt, RetryAfter, Undeliverable
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, EXECUTION_PROGRESS
+from bot.slack.client import SlackAway, SlackClient, SlackRefused, metadata
+from bot.slack.places import places
+from bot.ui.card import card, minimal_card
+from bot.ui.message import Message
+from bot.ui.notes import note
+from bot.ui.progress import progress, result
+from bot.ui.text import Workspace
+
+log = structlog.get_logger(__name__)
+
+POSTS_AT_ONCE = 4
+SECONDS_BETWEEN_POSTS = 1.0
+"""Slack takes about one message a second and channel, and short bursts (docs.slack.dev/apis/web-api/rate-limits)."""
+
+EVENT_TYPE = "countersign"
+PAGES_SEARCHED = 3
+CERTAIN_KEPT = 5_000
+CLOCKS_APART = 10 * MINUTE
+"""How far Slack's clock may be from ours when an earlier post is looked for."""
+
+REFUSED_HERE = frozenset(
+    {
+        "access_denied",
+        "app_access_restricted",
+        "cannot_dm_bot",
+        "cannot_reply_to_message",
+        "cant_update_message",
+        "channel_is_limited_access",
+        "channel_not_found",
+        "edit_window_closed",
+        "ekm_access_denied",
+        "is_archived",
+        "is_inactive",
+        "message_not_found",
+        "messages_tab_disabled",
+        "not_in_channel",
+        "posting_to_channel_denied",
+        "restricted_action",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_locked",
+        "restricted_action_thread_only_channel",
+        "team_not_found",
+        "thread_not_found",
+        "user_disabled",
+        "user_not_found",
+        "user_not_visible",
+    }
+)
+"""Answers that speak about the place, so that another one may do; any other refusal is tried again and logged."""
+
+REFUSED_CONTENT = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
+
+
+class SlackNotifier:
+    """See delivery.notifier.Notifier. `workspace` says where that is now, `clock` gives epoch microseconds."""
+
+    name = "slack"
+    burst = POSTS_AT_ONCE
+    interval = SECONDS_BETWEEN_POSTS
+
+    def __init__(self, client: SlackClient, workspace: Callable[[], Workspace], clock: Callable[[], int]) -> None:
+        self._client = client
+        self._workspace = workspace
+        self._clock = clock
+        self._certainly_not_posted: OrderedDict[tuple[str, ...], None] = OrderedDict()
+
+    async def places(self, notice: Notice) -> Sequence[Place]:
+        """Where it belongs now. Raises Undeliverable for a card that there is no place for."""
+        found = places(notice)
+        if notice.topic == APPROVAL_CARD and not found and not notice.card:
+            raise Undeliverable(
+                "no channel: set COUNTERSIGN_APPROVALS_CHANNEL, or a channel or reviewers (U…) on the tool's Approval"
+            )
+        return found
+
+    async def post(self, notice: Notice, place: Place) -> Mapping[str, Any]:
+        """Posts it; returns {"channel", "ts", "thread_ts"}."""
+        channel, thread_ts = str(place.address["channel"]), str(place.address["thread_ts"])
+        known = metadata(EVENT_TYPE, _marks(notice, place))
+        key = tuple(known["event_payload"].values())
+        self._remember_not_posted(key)
+        self._require_workspace()
+        message = self._drawn(notice, place)
+        try:
+            try:
+                channel, ts = await self._client.post(channel, message, thread_ts=thread_ts or None, metadata=known)
+            except SlackRefused as error:
+                channel, ts = await self._client.post(
+                    channel, self._smaller(notice, error), thread_ts=thread_ts or None, metadata=known
+                )
+        except SlackRefused as error:
+            raise _as_failure(error) from error
+        except SlackAway as error:
+            if error.uncertain:
+                del self._certainly_not_posted[key]
+            raise _as_failure(error) from error
+        return {"channel": channel, "ts": ts, "thread_ts": thread_ts}
+
+    async def update(self, notice: Notice, receipt: Receipt) -> Mapping[str, Any] | None:
+        """Draws it anew in place; a pending card that somebody deleted is posted again."""
+        channel, ts = str(receipt.receipt["channel"]), str(receipt.receipt["ts"])
+        thread_ts = str(receipt.receipt.get("thread_ts") or "")
+        place = Place(receipt.place, channel, {"channel": channel, "thread_ts": thread_ts})
+        self._require_workspace()
+        try:
+            try:
+                await self._client.update(channel, ts, self._drawn(notice, place))
+            except SlackRefused as error:
+                if error.code == "message_not_found" and _is_open_card(notice):
+                    return await self.post(notice, place)
+                await self._client.update(channel, ts, self._smaller(notice, error))
+        except (SlackRefused, SlackAway) as error:
+            raise _as_failure(error) from error
+        return None
+
+    async def find(self, notice: Notice, place: Place) -> Mapping[str, Any] | None:
+        """Looks for a post whose record was lost, by its metadata."""
+        marks = _marks(notice, place)
+        channel, thread_ts = str(place.address["channel"]), str(place.address["thread_ts"])
+        if tuple(marks.values()) in self._certainly_not_posted:
+            return None
+        try:
+            if channel.startswith(("U", "W")):
+                channel = await self._client.direct_message(channel)
+            return await self._search(marks, channel, thread_ts, oldest=_since(notice))
+        except SlackRefused as error:
+            log.info("slack: cannot look for an earlier post; posting anew", reason=str(error))
+            return None
+        except SlackAway as error:
+            raise _as_failure(error) from error
+
+    async def _search(
+        self, marks: Mapping[str, str], channel: str, thread_ts: str, oldest: str
+    ) -> Mapping[str, Any] | None:
+        cursor = ""
+        for _ in range(PAGES_SEARCHED):
+            messages, cursor = await self._client.history(
+                channel, thread_ts=thread_ts or None, oldest=oldest, cursor=cursor
+            )
+            for message in messages:
+                found = message.get("metadata") or {}
+                if found.get("event_type") == EVENT_TYPE and found.get("event_payload") == marks:
+                    return {"channel": channel, "ts": str(message["ts"]), "thread_ts": thread_ts}
+            if not cursor:
+                return None
+        return None
+
+    def _drawn(self, notice: Notice, place: Place) -> Message:
+        workspace, now = self._workspace(), self._clock()
+        if notice.topic == APPROVAL_CARD and notice.approval is not None:
+            return card(notice.approval, workspace, now)
+        if notice.topic == APPROVAL_NOTE and notice.approval is not None:
+            for_requester = bool(place.address.get("for_requester"))
+            return note(notice.event, notice.approval, workspace, now, for_requester=for_requester)
+        if notice.execution is None:
+            raise Undeliverable(f"Slack shows no {notice.topic}")
+        if notice.topic == EXECUTION_PROGRESS:
+            here = str(place.address["channel"])
+            waiting = {
+                approval.approval_request_id: approval.policy.channel
+                for approval in notice.execution.approvals
+                if approval.policy.channel and approval.policy.channel != here
+            }
+            return progress(notice.execution, workspace, waiting)
+        return result(notice.execution.execution, workspace)
+
+    def _smaller(self, notice: Notice, error: SlackRefused) -> Message:
+        """What is shown where Slack does not take the blocks: never no card. Raises `error` where it is about else."""
+        if error.code not in REFUSED_CONTENT:
+            raise error
+        log.error("slack: blocks refused; showing the smallest form", topic=notice.topic, reason=str(error))
+        workspace = self._workspace()
+        if notice.topic == APPROVAL_CARD and notice.approval is not None:
+            return minimal_card(notice.approval, workspace)
+        drawn = self._drawn(notice, Place("", "", {"channel": "", "thread_ts": ""}))
+        return Message(drawn.text)
+
+    def _require_workspace(self) -> None:
+        if not self._workspace().team_id:
+            raise RetryAfter("Slack has not said yet whose bot this is")
+
+    def _remember_not_posted(self, key: tuple[str, ...]) -> None:
+        self._certainly_not_posted[key] = None
+        while len(self._certainly_not_posted) > CERTAIN_KEPT:
+            self._certainly_not_posted.popitem(last=False)
+
+
+def _marks(notice: Notice, place: Place) -> dict[str, str]:
+    """What a message's metadata says of it, so that it can be found again."""
+    return {"id": notice.subject, "topic": notice.topic, "event": notice.event, "place": place.key}
+
+
+def _since(notice: Notice) -> str:
+    """The earliest time, as a message's ts, at which the notice may have been posted."""
+    created = 0
+    if notice.approval is not None:
+        created = notice.approval.approval.created_at
+    elif notice.execution is not None:
+        created = notice.execution.execution.created_at
+    return f"{max(0, created - CLOCKS_APART) // SECOND}.000000"
+
+
+def _is_open_card(notice: Notice) -> bool:
+    return notice.topic == APPROVAL_CARD and notice.approval is not None and notice.approval.approval.pending
+
+
+def _as_failure(error: SlackRefused | SlackAway) -> RetryAfter | Undeliverable:
+    if isinstance(error, SlackAway):
+        return RetryAfter(str(error), error.seconds)
+    if error.code in REFUSED_HERE:
+        return Undeliverable(str(error))
+    log.error("slack: refused; trying again later", reason=str(error))
+    return RetryAfter(str(error))

@@ -1,0 +1,123 @@
+"""What an approval is called on cards, notes and lists: icons with words, titles, arguments, results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
+from agent_runtime.core.canonical import JsonValue, canonical
+from agent_runtime.core.display import Rendered, direction_warning, homoglyph_warning, pretty, shorten, visible
+from agent_runtime.core.redaction import redact, redact_shown
+
+STATUS: Mapping[str, tuple[str, str]] = {
+    ApprovalStatus.pending: ("⏳", "Approval needed"),
+    ApprovalStatus.approved: ("✅", "Approved"),
+    ApprovalStatus.rejected: ("⛔", "Rejected"),
+    ApprovalStatus.request_changes: ("✏️", "Changes requested"),
+    ApprovalStatus.expired: ("⌛", "Expired"),
+    ApprovalStatus.cancelled: ("🚫", "Withdrawn"),
+}
+SETTLED: Mapping[str, tuple[str, str]] = {
+    "happened": ("✅", "Settled: it happened"),
+    "not_happened": ("↩️", "Settled: it did not happen"),
+    "stop": ("⛔", "Settled: stopped"),
+}
+_DEFAULT_TITLE = "Approval needed: "
+_FULL = 10_000_000
+
+
+def state(approval: ApprovalRequest) -> tuple[str, str]:
+    """The icon and the word for where an approval stands."""
+    if approval.kind == Kind.in_doubt:
+        if approval.pending:
+            return "❓", "In doubt"
+        outcome = str((approval.resolution or {}).get("outcome", ""))
+        return SETTLED.get(outcome, STATUS[ApprovalStatus(approval.status)])
+    return STATUS[ApprovalStatus(approval.status)]
+
+
+def subject(approval: ApprovalRequest) -> str:
+    """What is asked, as a sentence or as the tool's name; untrusted."""
+    if approval.kind == Kind.in_doubt and not approval.pending:
+        return approval.tool_name
+    title = approval.title.removeprefix(_DEFAULT_TITLE).removeprefix("In doubt: ")
+    return redact_shown(title) or approval.tool_name
+
+
+def headline(approval: ApprovalRequest) -> str:
+    """The card's first line: icon, word and what is asked; untrusted."""
+    icon, word = state(approval)
+    return f"{icon} {word}: {subject(approval)}"
+
+
+def arguments(approval: ApprovalRequest) -> JsonValue:
+    """The arguments as they may be shown: secrets masked, and the approver's edits applied."""
+    return redact(json.loads(approval.run_arguments), approval.policy.redact)
+
+
+def shown_arguments(approval: ApprovalRequest, lines: int, characters: int) -> Rendered:
+    """The arguments as a tree within both limits, and whether that is all of them."""
+    return pretty(arguments(approval), limit_lines=lines, limit_chars=characters)
+
+
+def all_arguments(approval: ApprovalRequest) -> str:
+    """The whole tree, however long."""
+    return pretty(arguments(approval), limit_lines=_FULL, limit_chars=_FULL).text
+
+
+def summary(approval: ApprovalRequest, limit: int) -> str:
+    """The call on one line: `process_refund order_id "ORD-8821", amount 29.99`; made visible."""
+    shown = arguments(approval)
+    items = shown.items() if isinstance(shown, dict) else ()
+    parts = ", ".join(f"{key} {value if isinstance(value, int | float) else canonical(value)}" for key, value in items)
+    title = subject(approval)
+    call = title if title != approval.tool_name else f"{title} {parts}"
+    return shorten(visible(call.strip()), limit)[0]
+
+
+def value_of(approval: ApprovalRequest, value: JsonValue, lines: int, characters: int) -> str:
+    """What a call returned, as a tree; secrets masked."""
+    return pretty(redact(value, approval.policy.redact), limit_lines=lines, limit_chars=characters).text
+
+
+def context(approval: ApprovalRequest) -> dict[str, Any]:
+    """What the agent or the runtime said beside the call: `words` are the agent's, `why` the runtime's."""
+    given = json.loads(approval.context) if approval.context else {}
+    return given if isinstance(given, dict) else {}
+
+
+def words_of_agent(approval: ApprovalRequest) -> str:
+    """What the agent itself says, and the link that it gives; untrusted, secrets masked."""
+    given = context(approval)
+    notes = given.get("notes")
+    said = [str(given.get("words") or ""), *(map(str, notes) if isinstance(notes, list) else ())]
+    link = f"Its link (nobody has checked it): {approval.url}" if approval.url else ""
+    return redact_shown("\n".join(part for part in (*said, link) if part))
+
+
+def nothing_runs(approval: ApprovalRequest) -> str:
+    """What it means that nobody approved: for a call that it does not run."""
+    return " Nothing runs." if approval.kind in {Kind.tool, Kind.external} else ""
+
+
+def warnings(approval: ApprovalRequest) -> list[str]:
+    """Sentences on words that may be read as something else; the words in them are untrusted."""
+    found: list[str] = []
+    strings = _strings(json.loads(approval.run_arguments))
+    for text in (approval.tool_name, subject(approval), " ".join(strings)):
+        for warning in (homoglyph_warning(text), direction_warning(text)):
+            if warning is not None and warning not in found:
+                found.append(warning)
+    return found[:3]
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for key, item in value.items() for text in (key, *_strings(item))]
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return []
