@@ -1,0 +1,72 @@
+"""Stacks for the end-to-end tests: one that walks share, and new ones for tests that break them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.databases import sqlite_url
+from tests.e2e.room import Room
+from tests.e2e.stack import VARIANTS, Stack, Variant, open_stack
+
+NewStack = Callable[..., Awaitable[Stack]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "transports(*names): runs on these of Slack's transports only (socket, http)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What asks for `variant` runs once a database and transport, as `--databases` and its markers allow."""
+    if "variant" in metafunc.fixturenames:
+        databases = set(str(metafunc.config.getoption("--databases")).replace(" ", "").split(","))
+        for marker in metafunc.definition.iter_markers("databases"):
+            databases &= set(marker.args)
+        transports = {variant.transport for variant in VARIANTS}
+        for marker in metafunc.definition.iter_markers("transports"):
+            transports &= set(marker.args)
+        variants = [v for v in VARIANTS if v.database in databases and v.transport in transports]
+        metafunc.parametrize("variant", variants, ids=str, scope="package")
+
+
+@asynccontextmanager
+async def _database(variant: Variant, folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """An empty database: the server makes the schema, as at anybody's first start."""
+    if variant.database == "sqlite":
+        yield sqlite_url(folder / "countersign.db")
+    else:
+        async with request.getfixturevalue("postgres_server").database(empty=True) as url:
+            yield url
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def stack(
+    variant: Variant, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stack]:
+    """A stack that many walks share, each in a room of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    async with _database(variant, folder, request) as url, open_stack(variant, url, folder) as opened:
+        yield opened
+
+
+@pytest.fixture
+def room(stack: Stack) -> Room:
+    """A channel of the test's own."""
+    return Room(stack, stack.new_room())
+
+
+@pytest.fixture
+async def new_stack(variant: Variant, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[NewStack]:
+    """Opens stacks of the test's own; keyword arguments are settings of the server's."""
+    async with AsyncExitStack() as opening:
+
+        async def opened(**settings: Any) -> Stack:
+            url = await opening.enter_async_context(_database(variant, tmp_path, request))
+            return await opening.enter_async_context(open_stack(variant, url, tmp_path, **settings))
+
+        yield opened

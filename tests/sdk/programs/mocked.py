@@ -1,0 +1,17 @@
+"""The flow of an approval without a model. `agent` is the caller's."""
+# ruff: noqa: F821
+
+from agent_runtime.testing import MockEvent, expect, mock_run
+
+result = mock_run(
+    agent,
+    "Refund order ORD-8821",
+    events=[
+        MockEvent.tool_call("get_order", {"order_id": "ORD-8821"}),
+        MockEvent.tool_result("get_order", {"amount": 29.99}),
+        MockEvent.tool_call("process_refund", {"order_id": "ORD-8821", "amount": 29.99}),
+        MockEvent.waiting("Waiting for refund approval"),
+        MockEvent.done("Refund of $29.99 for order ORD-8821 has been processed."),
+    ],
+)
+expect(result).completed().used_tool("process_refund")
