@@ -118,9 +118,7 @@ class AsyncClient:
         body |= {} if digest is None else {"digest": digest}
         return await self._send("POST", f"/api/v1/approvals/{_part(approval_request_id)}/decision", body)
 
-    async def settle(
-        self, approval_request_id: str, outcome: str, *, result: Any = None, evidence: str = ""
-    ) -> Answer:
+    async def settle(self, approval_request_id: str, outcome: str, *, result: Any = None, evidence: str = "") -> Answer:
         """Says what became of a call in doubt: "happened" (with its result), "not_happened" or "stop"."""
         body: dict[str, Any] = {"outcome": outcome, "evidence": evidence}
         body |= {"result": result} if outcome == "happened" else {}

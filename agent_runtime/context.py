@@ -21,8 +21,8 @@ class OutsideReasoner(CountersignError):
 class ApprovalResult:
     """How a pause ended.
 
-    `decision` is one of approved, rejected, request_changes, expired, error; `error` means that the wait itself ended (it
-    was cancelled, or `wait_for_resume` timed out). `feedback` is what the person wrote, "" if nothing.
+    `decision` is one of approved, rejected, request_changes, expired, error; `error` means that the wait itself ended
+    (it was cancelled, or `wait_for_resume` timed out). `feedback` is what the person wrote, "" if nothing.
     """
 
     decision: str

@@ -79,7 +79,12 @@ class Replica:
             self.model = self._model or chat_model(self.settings)
             opening.push_async_callback(self.model.close)
             self.worker = Worker(
-                self.database, self.agents, self.model, self.defaults, concurrency=self.settings.concurrency
+                self.database,
+                self.agents,
+                self.model,
+                self.defaults,
+                concurrency=self.settings.concurrency,
+                parked_at_most=self.settings.parked_at_most,
             )
             if (lock := self._hold_lock()) is not None:
                 opening.enter_context(lock)
@@ -108,12 +113,14 @@ class Replica:
 
     async def deploy(self, *agents: Agent, by: Actor = LOCAL_OPERATOR) -> None:
         """Stores the agents' definitions as the ones that start new executions, and runs them here."""
+        served = set(self.agents)
         for agent in agents:
             changed = await self.database.write(deploy, agent.name, agent.version, agent.definition(), by=by)
             self.agents[agent.name] = agent
             if changed:
                 log.info("agent deployed", agent=agent.name, version=agent.version)
-        await self.database.write(beat, self.worker.worker_id, sorted(self.agents))
+        if served != set(self.agents):  # told at once, not at the next heartbeat
+            await self.database.write(beat, self.worker.worker_id, sorted(self.agents))
         self.database.wakes.announce(["queued"])
 
     async def start_execution(self, wanted: Start, *, by: Actor = LOCAL_OPERATOR, via: Via = Via.sdk) -> Started:

@@ -95,9 +95,7 @@ class AgentRuntime:
         wanted = wanted_start(agent, prompt, options)
         return AgentHandle(await (await self._executions()).start(wanted), self)
 
-    async def _run(
-        self, agent: Agent | str, prompt: str | None = None, **options: Unpack[StartOptions]
-    ) -> AgentResult:
+    async def _run(self, agent: Agent | str, prompt: str | None = None, **options: Unpack[StartOptions]) -> AgentResult:
         """Starts an execution and waits until it is complete, however long people take; arguments as `start`'s.
 
         Raises as `start` does, and CollaborationError or TimeoutError where a gate with `stop` ended it.

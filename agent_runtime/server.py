@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import errno
 import signal
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ import structlog
 from aiohttp import web
 
 from agent_runtime.agent import Agent
-from agent_runtime.errors import InvalidSetting
+from agent_runtime.errors import InvalidSetting, WrongLoop
 from agent_runtime.replica import Replica
+from agent_runtime.sdk.logs import keep_quiet
 from agent_runtime.settings import Settings, load
 from agent_runtime.web.app import create_app
 
@@ -32,9 +35,15 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    agents: Sequence[Agent], *, settings: Settings | None = None, env_file: str | None = None
+    agents: Sequence[Agent],
+    *,
+    settings: Settings | None = None,
+    env_file: str | None = None,
+    auto_port: bool = False,
 ) -> AsyncIterator[Server]:
     """A server for `agents` with everything that is configured; leaves after a graceful shutdown.
+
+    `auto_port`: where the port is taken, any free one.
 
     Raises InvalidSetting naming the setting and the remedy, SchemaMismatch or StoreUnavailable.
     """
@@ -46,24 +55,28 @@ async def running(
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         try:
-            yield Server(await _listen(runner, settings), runtime)
+            yield Server(await _listen(runner, settings.host, settings.port, auto_port), runtime)
         finally:
             await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> str:
-    site = web.TCPSite(runner, settings.host, settings.port)
+async def _listen(runner: web.AppRunner, host: str, port: int, auto_port: bool) -> str:
     try:
-        await site.start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise InvalidSetting(
-                f"COUNTERSIGN_PORT: {settings.port} on {settings.host} is in use; choose another, or 0 for any free one"
-            ) from error
-        raise InvalidSetting(f"COUNTERSIGN_HOST: cannot listen on {settings.host}: {error.strerror}") from error
-    port = runner.addresses[0][1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{port}"
+        if error.errno != errno.EADDRINUSE:
+            raise InvalidSetting(f"COUNTERSIGN_HOST: cannot listen on {host}: {error.strerror}") from error
+        if auto_port and port:
+            return await _listen(runner, host, 0, auto_port=False)
+        raise InvalidSetting(
+            f"COUNTERSIGN_PORT: {port} on {host} is in use; choose another, or 0 for any free one"
+        ) from error
+    shown = _FROM_HERE.get(host, host)
+    bound = runner.addresses[0][1]
+    return f"http://[{shown}]:{bound}" if ":" in shown else f"http://{shown}:{bound}"
+
+
+_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the way to a server that listens everywhere
 
 
 async def serve(
@@ -73,15 +86,47 @@ async def serve(
     env_file: str | None = None,
     ready: Callable[[Server], None] = lambda server: None,
     stop: asyncio.Event | None = None,
+    auto_port: bool = False,
 ) -> None:
-    """Serves until SIGTERM, SIGINT or `stop`; `ready` is called once it listens."""
+    """Serves until `stop`, in the main thread also until SIGTERM or SIGINT; `ready` is called once it listens."""
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as restore:
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stop.set)
-            restore.callback(loop.remove_signal_handler, signum)
-        async with running(agents, settings=settings, env_file=env_file) as server:
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(signum, stop.set)
+                restore.callback(loop.remove_signal_handler, signum)
+        async with running(agents, settings=settings, env_file=env_file, auto_port=auto_port) as server:
             ready(server)
             await stop.wait()
             log.info("stopping: no new claims; what runs has 30 s to finish, what waits stays waiting")
+
+
+def run_agents(agents: Sequence[Agent], *, host: str | None, port: int | None, auto_port: bool) -> None:
+    """What `Agent.run` does: serves them in this thread, with `.env` in this folder, and says where.
+
+    Raises InvalidSetting, SchemaMismatch or StoreUnavailable, and WrongLoop where an event loop runs in this thread.
+    """
+    if _runs_a_loop():
+        raise WrongLoop("run() would block the event loop of this thread; call it from a thread of its own")
+    keep_quiet()
+    settings: Settings = load(Settings, env_file=ENV_FILE, host=host, port=port)
+    asyncio.run(serve(agents, settings=settings, env_file=ENV_FILE, ready=_announce, auto_port=auto_port))
+
+
+ENV_FILE = ".env"
+
+
+def _runs_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _announce(server: Server) -> None:
+    lines = [f"API and dashboard: {server.url}", f"Agents: {', '.join(sorted(server.runtime.agents))}"]
+    lines += [f"{surface.name}: {surface.status().get('summary', 'configured')}" for surface in server.runtime.surfaces]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     escalation_reviewers: Names = ()
     checkpoints: str = ""
     concurrency: int = Field(default=100, ge=1, le=10_000)
+    parked_at_most: int = Field(default=1_000, ge=0, le=1_000_000)
+    """Reasoners that wait in memory; 0 drops each at once and replays it, which finds undeclared side effects early."""
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str = Field(default="", validation_alias="OPENAI_BASE_URL")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")

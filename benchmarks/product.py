@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agent_runtime import Agent, AgentRuntime, tool
+from agent_runtime import Agent, tool
 from agent_runtime.core.approval import Decision, Verdict
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.engine.model import ModelRequest
 from agent_runtime.operations.resolve import resolve
 from agent_runtime.operations.start import Start
+from agent_runtime.replica import Replica
+from agent_runtime.settings import Settings, load
 from agent_runtime.store.approvals import PENDING_OF_EXECUTION
 from agent_runtime.store.executions import GET_EXECUTION
 
@@ -66,15 +68,16 @@ class Product:
 
     name = "countersign"
 
-    def __init__(self, runtime: AgentRuntime) -> None:
+    def __init__(self, runtime: Replica) -> None:
         self.runtime = runtime
         self._approvals: dict[str, str] = {}
 
     @classmethod
     async def open(cls, folder: Path) -> Product:
-        runtime = AgentRuntime(f"sqlite+aiosqlite:///{folder / 'product.db'}", model=Scripted(), surfaces=False)
+        settings: Settings = load(Settings, database_url=f"sqlite+aiosqlite:///{folder / 'product.db'}")
+        runtime = Replica(settings, model=Scripted(), surfaces=False)
         await runtime.__aenter__()
-        await runtime.deploy_async(AGENT)
+        await runtime.deploy(AGENT)
         return cls(runtime)
 
     async def start(self, number: int) -> str:
@@ -97,7 +100,7 @@ class Product:
         await self._until(execution_id, "succeeded")
 
     async def close(self) -> None:
-        await self.runtime.__aexit__(None, None, None)
+        await self.runtime.close()
 
     async def _until(self, execution_id: str, status: str) -> None:
         database = self.runtime.database

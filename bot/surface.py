@@ -74,7 +74,9 @@ class SlackSurface:
     async def start(self) -> None:
         """Opens it; reaching Slack goes on in the background."""
         await self._client.open()
-        self._background = [asyncio.create_task(self._connect(), name="countersign-slack")]
+        connecting = asyncio.create_task(self._connect(), name="countersign-slack")
+        connecting.add_done_callback(self._ended)
+        self._background = [connecting]
 
     async def stop(self) -> None:
         """Lets what has arrived be answered, then closes."""
@@ -109,6 +111,11 @@ class SlackSurface:
         if self.settings.mode == "socket":
             await self._socket.start()
         await self._directory.keep_groups_fresh()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._problem = f"{type(error).__name__}: {error}"
+            log.error("slack: background work failed", exc_info=error)
 
     async def _ask_identity(self) -> Identity:
         pause = FIRST_PAUSE

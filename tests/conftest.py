@@ -63,7 +63,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         server = PostgresServer(url)
         server.create_template()
         yield server
-        server.drop_template()
+        server.drop_everything()
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def empty_database_url(database_kind: str, tmp_path: Path, request: pytest
     if database_kind == "sqlite":
         yield sqlite_url(tmp_path / "empty.db")
     else:
-        async with request.getfixturevalue("postgres_server").database(empty=True) as url:
+        async with request.getfixturevalue("postgres_server").empty_database() as url:
             yield url
 
 

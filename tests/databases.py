@@ -39,6 +39,8 @@ from typing import Any
 import asyncpg
 
 from agent_runtime.store.migrate import upgrade_postgres, upgrade_sqlite
+from agent_runtime.store.revision import HEAD, VERSION_TABLE
+from agent_runtime.store.schema import metadata
 from agent_runtime.store.url import parse_database_url
 
 KINDS = ("sqlite", "postgresql")
@@ -48,6 +50,16 @@ CREATE SCHEMA tests;
 CREATE TABLE tests.time (now timestamptz NOT NULL);
 CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
     'SELECT coalesce((SELECT now FROM tests.time), pg_catalog.clock_timestamp())';
+"""
+
+_EMPTY = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid();
+{"".join(f"DELETE FROM {table};" for table in metadata.tables)}
+ALTER SEQUENCE events_event_id_seq RESTART;
+ALTER SEQUENCE outbox_outbox_id_seq RESTART;
+UPDATE {VERSION_TABLE} SET version_num = '{HEAD}';
+DELETE FROM tests.time;
 """
 
 
@@ -73,34 +85,47 @@ def copy_of_sqlite(template: Path, folder: Path) -> str:
 
 
 class PostgresServer:
-    """A server on which each test gets a database of its own."""
+    """A server on which each test has a database of its own; one that is emptied again serves another test later."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._template = ""
+        self._free: list[str] = []
 
     def create_template(self) -> None:
         """Makes the database that tests' databases are copies of."""
-        name = _new_name("template")
+        self._template = name = _new_name("template")
         _apart(self._run(f'CREATE DATABASE "{name}"'))
         _apart(upgrade_postgres(parse_database_url(f"{self.url}/{name}")))
         _apart(run_sql(f"{self.url}/{name}", _MOVABLE_TIME))
-        self._template = name
 
-    def drop_template(self) -> None:
-        _apart(self._run(f'DROP DATABASE "{self._template}" WITH (FORCE)'))
+    def drop_everything(self) -> None:
+        for name in (*self._free, self._template):
+            _apart(self._run(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
     @contextlib.asynccontextmanager
-    async def database(self, *, empty: bool = False) -> AsyncIterator[str]:
-        """The URL of a new database, dropped at the end."""
+    async def database(self) -> AsyncIterator[str]:
+        """The URL of a database with the schema in it."""
+        name = self._free.pop() if self._free else await self._copy()
+        yield f"{self.url}/{name}"
+        await run_sql(f"{self.url}/{name}", _EMPTY)
+        self._free.append(name)
+
+    @contextlib.asynccontextmanager
+    async def empty_database(self) -> AsyncIterator[str]:
+        """The URL of a database without a schema."""
         name = _new_name("test")
-        await self._run(f'CREATE DATABASE "{name}"' + ("" if empty else f' TEMPLATE "{self._template}"'))
+        await self._run(f'CREATE DATABASE "{name}"')
         try:
-            if not empty:
-                await self._run(f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog')
             yield f"{self.url}/{name}"
         finally:
             await self._run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    async def _copy(self) -> str:
+        name = _new_name("test")
+        await self._run(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
+        await self._run(f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog')
+        return name
 
     async def _run(self, sql: str) -> None:
         await run_sql(f"{self.url}/postgres", sql)

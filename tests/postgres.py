@@ -70,6 +70,7 @@ def server_url() -> Iterator[str]:
 
 def main() -> None:
     """Runs a server until standard input ends; its URL is the one line on standard output."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     folder = Path(tempfile.mkdtemp(prefix="countersign-postgres-"))
     try:
         binaries = _binaries(folder)

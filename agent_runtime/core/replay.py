@@ -53,22 +53,26 @@ class Replay:
         key = self._key(name)
         step = self._recorded.pop(key, None)
         if step is None:
-            return Place(key, self._take_position(), None)
+            return self.new_place(key)
         if (step.kind, step.name, step.digest) != (asked.kind, asked.name, asked.digest):
             raise _differs(key, step, asked)
         return Place(key, step.position, step)
 
-    def resumption(self, approval_request_id: str) -> Place:
-        """The place of the next resumption of an approval; it takes a position only where it is recorded."""
+    def resumption(self, approval_request_id: str) -> tuple[str, Step | None]:
+        """The key of the next resumption of an approval, and what is recorded there."""
         self._resumptions[approval_request_id] += 1
         key = f"?{approval_request_id}#{self._resumptions[approval_request_id]}"
-        step = self._recorded.pop(key, None)
-        return Place(key, self._take_position() if step is None else step.position, step)
+        return key, self._recorded.pop(key, None)
 
-    def resumed(self, place: Place, approval_request_id: str) -> None:
-        """The code goes on with what was resumed at `place`."""
+    def new_place(self, key: str) -> Place:
+        """A place for what is to be recorded under `key`."""
+        position, self._next_position = self._next_position, self._next_position + 1
+        return Place(key, position, None)
+
+    def resumed(self, key: str, approval_request_id: str) -> None:
+        """The code goes on with what was resumed under `key`."""
         self.passed(approval_request_id)
-        self._branch, self._unnamed = place.key, 0
+        self._branch, self._unnamed = key, 0
 
     def passed(self, approval_request_id: str) -> None:
         """The code has come to the line that asked for this approval."""
@@ -86,10 +90,6 @@ class Replay:
             raise InvalidRequest(f"name: {name!r} is used twice in one run; a name stands for one durable thing")
         self._named.add(name)
         return f"={name}"
-
-    def _take_position(self) -> int:
-        position, self._next_position = self._next_position, self._next_position + 1
-        return position
 
 
 def _differs(key: str, step: Step, asked: Asked) -> NonDeterminism:

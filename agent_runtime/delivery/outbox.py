@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import structlog
 
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import MINUTE, SECOND
+from agent_runtime.delivery.holds import HELD_FOR, Holds
 from agent_runtime.delivery.notifier import Notice, Notifier, Place, Receipt, RetryAfter, Undeliverable
 from agent_runtime.delivery.pacing import Pacing
 from agent_runtime.delivery.views import notice, receipts
@@ -36,17 +38,14 @@ from agent_runtime.store.tx import Tx
 log = structlog.get_logger(__name__)
 
 IN_FLIGHT = 32
-"""Rows that are on their way at once; with one post a second on one lane the last goes out before its hold ends."""
-
-HELD_FOR = MINUTE
-"""How long a taken row is left alone; a deliverer that dies leaves it to the next one after that."""
+"""Subjects whose rows are on their way at once."""
 
 REPAINTED = frozenset({APPROVAL_CARD, EXECUTION_PROGRESS})
 """Topics that are updated in place; all others are posted once."""
 
 FIRST_RETRY, LAST_RETRY = SECOND, 5 * MINUTE
 LONGEST_WAIT = 20.0
-"""Seconds that a delivery waits for its lane; past it the row goes back, so that its hold does not run out."""
+"""Seconds that a delivery waits for its lane; past it the row goes back, and others take its place meanwhile."""
 
 GIVE_UP_AFTER = 60
 """Tries of one row; with the longest pauses about four and a half hours."""
@@ -70,13 +69,16 @@ class Outbox:
     database: Database
     notifier: Notifier
     pacing: Pacing = field(init=False)
+    holds: Holds = field(init=False)
     _subjects: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pacing = Pacing(self.notifier.burst, self.notifier.interval)
+        self.holds = Holds(self.database)
 
     async def run(self) -> None:
-        """Delivers what is due, for ever; cancel it to stop."""
+        """Delivers what is due, for ever; cancel it to stop: what was on its way then is given back."""
+        holding = asyncio.create_task(self.holds.keep(), name="countersign-outbox-holds")
         try:
             with self.database.wakes.listen("outbox") as woken:
                 while True:
@@ -89,9 +91,11 @@ class Outbox:
                     if not more:
                         await woken.wait()
         finally:
-            for busy in self._subjects.values():
+            ending = [holding, *self._subjects.values()]
+            for busy in ending:
                 busy.cancel()
-            await asyncio.gather(*self._subjects.values(), return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
+            await self.holds.give_back()
 
     async def deliver_due(self) -> bool:
         """Takes due rows and starts to deliver them, each subject in order; whether more may be due."""
@@ -101,12 +105,13 @@ class Outbox:
         taken = await self.database.write(take, free)
         by_subject: dict[str, list[Delivery]] = {}
         for delivery in taken:
+            self.holds.add(delivery.ids)
             by_subject.setdefault(delivery.subject, []).append(delivery)
         for subject, deliveries in by_subject.items():
             before = self._subjects.get(subject)
             busy = asyncio.create_task(self._in_order(deliveries, before))
             self._subjects[subject] = busy
-            busy.add_done_callback(lambda done, subject=subject: self._forget(subject, done))  # type: ignore[misc]
+            busy.add_done_callback(functools.partial(self._forget, subject, deliveries))
         self.pacing.forget_idle(asyncio.get_running_loop().time())
         return len(taken) == free and len(self._subjects) < IN_FLIGHT
 
@@ -115,7 +120,12 @@ class Outbox:
         while self._subjects:
             await asyncio.gather(*self._subjects.values(), return_exceptions=True)
 
-    def _forget(self, subject: str, done: asyncio.Task[None]) -> None:
+    def _forget(self, subject: str, deliveries: Sequence[Delivery], done: asyncio.Task[None]) -> None:
+        if not done.cancelled():
+            for delivery in deliveries:
+                self.holds.drop(delivery.ids)
+            if (error := done.exception()) is not None:
+                log.error("outbox: what was taken is left to be taken again", subject=subject, error=repr(error))
         if self._subjects.get(subject) is done:
             del self._subjects[subject]
             self.database.wakes.announce(["outbox"])
@@ -225,6 +235,7 @@ class Outbox:
             self.pacing.block(lane, asyncio.get_running_loop().time() + error.seconds)
 
     async def _postpone(self, delivery: Delivery, reason: str, seconds: float | None) -> None:
+        self.holds.drop(delivery.ids)
         if delivery.attempts >= GIVE_UP_AFTER:
             await self.database.write(give_up, delivery, reason)
             return

@@ -21,10 +21,11 @@ from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.calls import Calls
 from agent_runtime.engine.conversation import Conversation
 from agent_runtime.engine.functions import Functions
+from agent_runtime.engine.journaled import Surroundings
 from agent_runtime.engine.model import Model
-from agent_runtime.engine.reasoning import Reasoning
-from agent_runtime.errors import InvalidDefinition, LostClaim, ModelUnavailable, Overloaded, StoreUnavailable
-from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, release_one, release_parked, retry_later
+from agent_runtime.engine.reasoners import Reasoners
+from agent_runtime.errors import LostClaim, ModelUnavailable, Overloaded, StoreUnavailable
+from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, release_parked, retry_later
 from agent_runtime.store.agents import BEAT, INSERT_WORKER
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION, claim_queued
@@ -69,16 +70,18 @@ class Worker:
     worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     _running: dict[str, Running] = field(default_factory=dict)
     parked_at_most: int = PARKED_AT_MOST
-    _reasoning: dict[str, Reasoning] = field(default_factory=dict)
     _stopping: bool = False
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: Calls = field(init=False)
     _functions: Functions = field(init=False)
+    _reasoners: Reasoners = field(init=False)
 
     def __post_init__(self) -> None:
         self._functions = Functions()
         self._calls = Calls(self.database, self.defaults, self._functions)
+        around = Surroundings(self.model, self.defaults, self._functions)
+        self._reasoners = Reasoners(self.database, self.worker_id, around, self.parked_at_most, self._go_on)
 
     @property
     def running(self) -> frozenset[str]:
@@ -118,7 +121,8 @@ class Worker:
             for session in left:
                 session.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-            await asyncio.gather(*(self._drop(reasoning) for reasoning in list(self._reasoning.values())))
+            await self._reasoners.drop_all()
+            await asyncio.gather(*(running.session for running in self._running.values()), return_exceptions=True)
             await self.database.write(release_parked, self.worker_id)
         finally:
             self._functions.close()
@@ -151,45 +155,11 @@ class Worker:
             conversation = Conversation.of(claimed, agent, self.database, self.model, self._calls)
             self._running[execution.execution_id].calling = conversation.calling
             return await conversation.run()
-        reasoning = self._reasoning.get(execution.execution_id)
-        if reasoning is None:
-            reasoning = self._new_reasoning(agent, execution)
-            self._reasoning[execution.execution_id] = reasoning
-        return await reasoning.session(claimed)
+        return await self._reasoners.session(agent, execution)
 
-    def _new_reasoning(self, agent: Agent, execution: Execution) -> Reasoning:
-        reasoner = agent.reasoners.get(execution.reasoner or "")
-        if reasoner is None:
-            raise InvalidDefinition(f"{agent.name} has no reasoner called {execution.reasoner!r} any more")
-        return Reasoning(
-            agent,
-            reasoner,
-            execution,
-            self.database,
-            self.model,
-            self.defaults,
-            self.worker_id,
-            self._functions,
-            lambda reasoning: self._hold(reasoning.execution, reasoning.session(None)),
-        )
-
-    async def _settle_reasoning(self, execution_id: str) -> None:
-        """After a session: a parked coroutine stays, up to the bound; an ended or broken one goes."""
-        reasoning = self._reasoning.get(execution_id)
-        if reasoning is None:
-            return
-        if not reasoning.parked:
-            await self._drop(reasoning)
-            return
-        self._reasoning[execution_id] = self._reasoning.pop(execution_id)
-        parked = [other for other in self._reasoning.values() if other.parked]
-        for oldest in parked[: max(0, len(parked) - self.parked_at_most)]:
-            await self._drop(oldest)
-            await self.database.write(release_one, oldest.execution.execution_id, self.worker_id)
-
-    async def _drop(self, reasoning: Reasoning) -> None:
-        self._reasoning.pop(reasoning.execution.execution_id, None)
-        await reasoning.drop()
+    def _go_on(self, execution: Execution) -> None:
+        """A reasoner that was parked here has claimed its execution by itself."""
+        self._hold(execution, self._reasoners.session(self.agents[execution.agent], execution))
 
     async def _run(self, execution: Execution, session: Coroutine[Any, Any, None]) -> None:
         try:
@@ -209,7 +179,7 @@ class Worker:
             held = self._running.get(execution.execution_id)
             if held is not None and held.fence == execution.fence:
                 del self._running[execution.execution_id]
-                await self._settle_reasoning(execution.execution_id)
+                await self._reasoners.settle(execution.execution_id)
             self.database.wakes.announce(["queued"])
 
     async def _retry(self, execution: Execution, reason: str) -> None:
@@ -241,14 +211,16 @@ class Worker:
                 log.exception("worker: heartbeat failed")
 
     async def _beat_once(self) -> None:
+        began_before = list(self._running.items())
         held = await self.database.write(beat, self.worker_id, sorted(self.agents))
-        for execution_id, running in list(self._running.items()):
+        for execution_id, running in began_before:
             fence, signals = held.get(execution_id, (None, 0))
             if fence != running.fence:
                 await self._lost(execution_id, running)
             elif signals != running.signals:
                 running.signals = signals
                 self.database.wakes.announce([f"execution:{execution_id}"])
+        await self._reasoners.check_parked()
 
     async def _lost(self, execution_id: str, running: Running) -> None:
         """The claim is gone: at once, if another worker has it; a tool may finish, if the execution has ended."""

@@ -181,5 +181,5 @@ def complete(
         execution_id=execution.execution_id,
         data={"finish_reason": finish_reason, **({"error": dict(error)} if error else {})},
     )
-    withdraw(tx, execution.execution_id, by=SYSTEM, via=Via.system)
+    withdraw(tx, execution, by=SYSTEM, via=Via.system)
     announce_end(tx, execution)

@@ -14,7 +14,7 @@ from agent_runtime.errors import Conflict, NotFound
 from agent_runtime.operations.resolve import end, let_go_on
 from agent_runtime.store.approvals import PENDING_OF_EXECUTION
 from agent_runtime.store.events import record
-from agent_runtime.store.executions import END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION
+from agent_runtime.store.executions import END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION, OPEN_CHILDREN
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, EXECUTION_RESULT, enqueue
 from agent_runtime.store.steps import ANSWER_STEP
 from agent_runtime.store.tx import Tx
@@ -65,18 +65,23 @@ def end_execution(
         via=via,
         data={"reason": error["message"]},
     )
-    withdraw(tx, execution.execution_id, by=by, via=via)
+    withdraw(tx, execution, by=by, via=via)
     announce_end(tx, execution)
     ended = tx.one(GET_EXECUTION, b_id=execution.execution_id)
     assert ended is not None
     return ended
 
 
-def withdraw(tx: Tx, execution_id: str, *, by: Actor, via: Via) -> None:
-    """Ends the approvals that an ended execution no longer needs."""
-    for approval in tx.all(PENDING_OF_EXECUTION, b_execution=execution_id):
+def withdraw(tx: Tx, execution: Execution, *, by: Actor, via: Via) -> None:
+    """Ends what an ended execution no longer needs: its approvals, and the executions that it called."""
+    for approval in tx.all(PENDING_OF_EXECUTION, b_execution=execution.execution_id):
         resolution = {"by": by.principal, "via": via.value, "feedback": "the execution has ended"}
         end(tx, approval, Ended(ApprovalStatus.cancelled, resolution), by=by, via=via)
+    if execution.reasoner is None:
+        return
+    error = {"type": "Cancelled", "message": "the execution that called it has ended"}
+    for child in tx.all(OPEN_CHILDREN, b_parent=execution.execution_id):
+        end_execution(tx, child, ExecutionStatus.cancelled, error=error, finish_reason="CANCELLED", by=by, via=via)
 
 
 def answer_parent(tx: Tx, child: Execution) -> None:

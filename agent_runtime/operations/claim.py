@@ -10,7 +10,6 @@ from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, Execution, Executi
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.request import Question, request
-from agent_runtime.store.approvals import CONSUME_ANSWERS
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import (
     EXTEND_LEASES,
@@ -35,7 +34,10 @@ SWEPT = 100
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An execution that this worker runs, with its journal; `execution.fence` guards every write."""
+    """An execution that this worker runs; `execution.fence` guards every write.
+
+    With its journal, unless it is a reasoner's: that may be long, and is read where no coroutine is parked here.
+    """
 
     execution: Execution
     journal: Sequence[Step]
@@ -47,7 +49,8 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
     One that was claimed MAX_ATTEMPTS times without progress is not run again: people are asked about it.
     """
     claims: list[Claim] = []
-    for execution in tx.run_all(claimable, b_worker=worker_id, b_limit=limit, b_now=tx.now, b_lease=tx.now + LEASE):
+    claimed = tx.run_all(claimable, b_worker=worker_id, b_limit=limit, b_now=tx.now, b_lease=tx.now + LEASE)
+    for execution in sorted(claimed, key=lambda one: (one.run_after, one.execution_id)):  # RETURNING has no order
         if execution.attempts > MAX_ATTEMPTS:
             _park_in_doubt(tx, execution, defaults)
             continue
@@ -57,9 +60,8 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
             execution_id=execution.execution_id,
             data={"worker_id": worker_id, "fence": execution.fence, "attempt": execution.attempts},
         )
-        if execution.reasoner is not None:
-            tx.run_all(CONSUME_ANSWERS, b_execution=execution.execution_id, b_now=tx.now)
-        claims.append(Claim(execution, tx.all(JOURNAL, b_id=execution.execution_id)))
+        journal = tx.all(JOURNAL, b_id=execution.execution_id) if execution.reasoner is None else ()
+        claims.append(Claim(execution, journal))
     return claims
 
 
@@ -81,11 +83,15 @@ def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
     return signals
 
 
-def hold_claim(tx: Tx, execution: Execution) -> None:
-    """Guards a write under this claim that is no progress, such as another attempt at a call. Raises LostClaim."""
+def hold_claim(tx: Tx, execution: Execution) -> Execution:
+    """Guards a write under this claim that is no progress, such as another attempt at a call; returns the row as it is.
+
+    Raises LostClaim.
+    """
     held = tx.one(LOCK_EXECUTION, b_id=execution.execution_id)
     if held is None or (held.status, held.fence) != (ExecutionStatus.running, execution.fence):
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
+    return held
 
 
 def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None) -> str:
@@ -93,7 +99,14 @@ def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = 
 
     `keep` names the worker that holds a coroutine of it in memory and so may claim it first.
     """
-    row = tx.run(PARK, b_id=execution.execution_id, b_fence=execution.fence, b_seen=seen_signals, b_keep=keep)
+    row = tx.run(
+        PARK,
+        b_id=execution.execution_id,
+        b_fence=execution.fence,
+        b_seen=seen_signals,
+        b_keep=keep,
+        b_lease=tx.now + LEASE,
+    )
     if row is None:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
     record(tx, f"execution.{row.status}", execution_id=execution.execution_id)
@@ -136,10 +149,10 @@ def release_parked(tx: Tx, worker_id: str) -> int:
     return released
 
 
-def release_one(tx: Tx, execution_id: str, worker_id: str) -> None:
+def release_one(tx: Tx, execution: Execution, worker_id: str) -> None:
     """Lets any worker claim one parked execution, whose coroutine this one has dropped."""
-    tx.run(RELEASE_ONE, b_id=execution_id, b_worker=worker_id)
-    tx.wake("queued")
+    if tx.run(RELEASE_ONE, b_id=execution.execution_id, b_fence=execution.fence, b_worker=worker_id):
+        tx.wake("queued")
 
 
 def _take_over(tx: Tx, execution: Execution) -> bool:

@@ -7,65 +7,132 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent_runtime.core.approval import ApprovalRequest, Kind
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.canonical import canonical
-from agent_runtime.core.execution import LEASE, Execution, Step, StepKind, StepStatus
+from agent_runtime.core.execution import LEASE, Execution, ExecutionStatus, Step, StepKind, StepStatus
 from agent_runtime.core.ids import APPROVAL_REQUEST_ID
+from agent_runtime.core.notes import Note
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, InvalidRequest
-from agent_runtime.operations.claim import progress
+from agent_runtime.operations.advance import complete
+from agent_runtime.operations.claim import hold_claim, progress
 from agent_runtime.operations.request import Question, request
 from agent_runtime.operations.start import Start, start
-from agent_runtime.store.approvals import ADOPT_APPROVAL, GET_APPROVAL_FOR_UPDATE
-from agent_runtime.store.events import record
+from agent_runtime.store.approvals import (
+    ADOPT_APPROVAL,
+    GET_APPROVAL,
+    GET_APPROVAL_FOR_UPDATE,
+    UNUSED_ANSWERS,
+    USE_ANSWER,
+)
+from agent_runtime.store.events import NOTED, record
 from agent_runtime.store.executions import GET_EXECUTION, RECLAIM
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.rows import binds_of
-from agent_runtime.store.steps import INSERT_STEP
+from agent_runtime.store.steps import INSERT_STEP, STEPS_AT, STEPS_AT_ONCE
 from agent_runtime.store.tx import Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something that the reasoner said for the record."""
-
-    message: str
-    tags: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
-    """One durable thing under its `key` in the journal; see core.replay."""
+    """One durable thing under its `key` in the journal; see core.replay. `arguments` is canonical JSON text."""
 
     key: str
     position: int
     kind: StepKind
     name: str
     digest: str
+    arguments: str = "{}"
+
+
+# --- what a copy of the code takes up ---
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a replay needs beside the journal: the notes that are written, and the approvals that have ended and whose
+    answer no code has got yet.
+    """
+
+    notes: Sequence[Note]
+    unused: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was answered, out of that which is waited for; `signals` counts what was decided up to now."""
+
+    signals: int
+    steps: Sequence[Step]
+    approvals: Sequence[ApprovalRequest]
+
+
+def recall(tx: Tx, execution: Execution) -> Recalled:
+    """For a new copy of the code, which has read the journal. Raises LostClaim."""
+    hold_claim(tx, execution)
+    said = [json.loads(row.data) for row in tx.all(NOTED, b_stream=execution.execution_id)]
+    notes = [Note(data["message"], tuple(data["tags"])) for data in said]
+    unused = tx.all(UNUSED_ANSWERS, b_execution=execution.execution_id)
+    return Recalled(notes, frozenset(row.approval_request_id for row in unused))
+
+
+def hear(tx: Tx, execution: Execution, positions: Sequence[int], approval_request_ids: Sequence[str]) -> Heard:
+    """What has been answered of the steps and approvals that the code waits for. Raises LostClaim.
+
+    The answers of pauses are used up with this: they go to this execution's code and to nobody else's.
+    """
+    signals = hold_claim(tx, execution).signals
+    steps: list[Step] = []
+    for first in range(0, len(positions), STEPS_AT_ONCE):
+        some = positions[first : first + STEPS_AT_ONCE]
+        binds = {f"b_{n}": some[n] if n < len(some) else -1 for n in range(STEPS_AT_ONCE)}
+        steps += [step for step in tx.all(STEPS_AT, b_id=execution.execution_id, **binds) if not step.open]
+    for step in steps:
+        if step.approval_request_id is not None:
+            tx.run(USE_ANSWER, b_id=step.approval_request_id, b_now=tx.now)
+    resumed = [tx.one(GET_APPROVAL, b_id=approval_request_id) for approval_request_id in approval_request_ids]
+    return Heard(signals, steps, [approval for approval in resumed if approval is not None and not approval.pending])
+
+
+def use_answer(tx: Tx, execution: Execution, approval_request_id: str) -> None:
+    """The code goes on with an answer that it finds in the journal. Raises LostClaim."""
+    hold_claim(tx, execution)
+    tx.run(USE_ANSWER, b_id=approval_request_id, b_now=tx.now)
+
+
+# --- what it writes ---
 
 
 def record_done(
-    tx: Tx, execution: Execution, wanted: Record, status: StepStatus, result: Mapping[str, Any], notes: Sequence[Note]
+    tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Note], status: StepStatus, result: Mapping[str, Any]
 ) -> Step:
     """Writes a durable thing that is done, with the notes said before it. Raises LostClaim."""
     progress(tx, execution)
     return _insert(tx, execution, wanted, status, notes, result=canonical(dict(result)))
 
 
-def record_notes(tx: Tx, execution: Execution, notes: Sequence[Note]) -> None:
-    """Writes notes into the audit trail; the caller's transaction guards the claim."""
-    for note in notes:
-        data = {"message": note.message, "tags": list(note.tags)}
-        record(tx, "execution.noted", execution_id=execution.execution_id, data=data)
+def finish(
+    tx: Tx,
+    execution: Execution,
+    notes: Sequence[Note],
+    status: ExecutionStatus,
+    *,
+    output: Mapping[str, Any],
+    error: Mapping[str, str] | None,
+    finish_reason: str,
+) -> None:
+    """The code has come to its end, with its last notes. Raises LostClaim."""
+    _record_notes(tx, execution, notes)
+    complete(tx, execution, status, output=output, error=error, finish_reason=finish_reason)
 
 
 def pause(
     tx: Tx,
     execution: Execution,
     wanted: Record,
-    policy: Policy,
     notes: Sequence[Note],
+    policy: Policy,
     *,
     approval_request_id: str | None,
     title: str,
@@ -78,8 +145,7 @@ def pause(
     if approval_request_id is not None:
         _check_new_id(tx, approval_request_id)
     progress(tx, execution, opened=1)
-    given = json.loads(execution.input)
-    arguments = given.get("input") or {"prompt": given.get("prompt", "")}
+    arguments = json.loads(execution.input).get("input", {})
     question = Question(
         kind=Kind.pause,
         policy=policy,
@@ -99,27 +165,13 @@ def adopt(tx: Tx, execution: Execution, approval_request_id: str) -> ApprovalReq
     """The approval that a reasoner resumes after a crash, or None where nothing has that id.
 
     Its own is returned as it is. One of an execution that ended without using it, with the same agent, reasoner and
-    input, becomes this execution's. Raises Conflict naming the execution that is alive and has it, LostClaim.
+    input, becomes this execution's. Raises Conflict naming the execution that has it otherwise, LostClaim.
     """
     approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=approval_request_id)
-    if approval is None:
-        return None
-    if approval.execution_id == execution.execution_id:
+    if approval is None or approval.execution_id == execution.execution_id:
         return approval
     owner = tx.one(GET_EXECUTION, b_id=approval.execution_id or "")
-    same = owner is not None and (owner.agent, owner.reasoner, owner.input_digest) == (
-        execution.agent,
-        execution.reasoner,
-        execution.input_digest,
-    )
-    if owner is None or not same or approval.consumed_at is not None:
-        raise Conflict(
-            f"approval_request_id: {approval_request_id!r} belongs to {approval.execution_id or 'an outsider'}"
-        )
-    if not owner.terminal:
-        raise Conflict(
-            f"approval_request_id: {approval_request_id!r} belongs to {owner.execution_id}, which resumes by itself"
-        )
+    _check_adoptable(approval, owner, execution)
     progress(tx, execution, opened=1 if approval.pending else 0)
     adopted = tx.run(ADOPT_APPROVAL, b_id=approval_request_id, b_execution=execution.execution_id)
     record(
@@ -127,13 +179,53 @@ def adopt(tx: Tx, execution: Execution, approval_request_id: str) -> ApprovalReq
         "approval.taken_over",
         execution_id=execution.execution_id,
         approval_request_id=approval_request_id,
-        data={"from": owner.execution_id},
+        data={"from": approval.execution_id or ""},
     )
     return adopted
 
 
-def call_child(tx: Tx, execution: Execution, wanted: Record, child: Start, notes: Sequence[Note]) -> Step:
-    """Starts a child execution and waits for it as for people: one more thing is open. Raises NotFound, LostClaim."""
+def _check_adoptable(approval: ApprovalRequest, owner: Execution | None, execution: Execution) -> None:
+    said = f"approval_request_id: {approval.approval_request_id!r} belongs to {approval.execution_id or 'an outsider'}"
+    if owner is not None and not owner.terminal:
+        raise Conflict(f"{said}, which resumes by itself")
+    same = owner is not None and (owner.agent, owner.reasoner, owner.input_digest) == (
+        execution.agent,
+        execution.reasoner,
+        execution.input_digest,
+    )
+    if not same or approval.kind != Kind.pause:
+        raise Conflict(f"{said}; only an execution with the same agent, reasoner and input can take it over")
+    if approval.consumed_at is not None:
+        raise Conflict(f"{said}, which has used it")
+
+
+def resume(tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Note], result: Mapping[str, Any]) -> Step:
+    """Writes that the code goes on with an approval that it resumed, and how that ended. Raises LostClaim.
+
+    From here on a replay goes the same way. An answer is used up with this; a wait that timed out has none.
+    """
+    progress(tx, execution)
+    if result["decision"] in _ANSWERS:
+        tx.run(USE_ANSWER, b_id=wanted.name, b_now=tx.now)
+    return _insert(
+        tx,
+        execution,
+        wanted,
+        StepStatus.succeeded,
+        notes,
+        result=canonical(dict(result)),
+        approval_request_id=wanted.name,
+    )
+
+
+_ANSWERS = frozenset(ApprovalStatus) - {ApprovalStatus.pending, ApprovalStatus.cancelled}
+
+
+def call_child(tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Note], child: Start) -> Step:
+    """Starts a child execution and waits for it as for people: one more thing is open.
+
+    Raises NotFound for an agent or reasoner that is not there, InvalidRequest for input that it cannot take, LostClaim.
+    """
     progress(tx, execution, opened=1)
     by = Actor(execution.requested_by)
     started = start(tx, child, by=by, via=Via.system, parent=execution, parent_position=wanted.position)
@@ -152,6 +244,13 @@ def reclaim(tx: Tx, execution: Execution, worker_id: str) -> Execution | None:
     return claimed
 
 
+def _record_notes(tx: Tx, execution: Execution, notes: Sequence[Note]) -> None:
+    """Into the audit trail; what they are written with guards the claim."""
+    for note in notes:
+        data = {"message": note.message, "tags": list(note.tags)}
+        record(tx, "execution.noted", execution_id=execution.execution_id, data=data)
+
+
 def _check_new_id(tx: Tx, approval_request_id: str) -> None:
     if not APPROVAL_REQUEST_ID.fullmatch(approval_request_id):
         raise InvalidRequest(
@@ -160,8 +259,8 @@ def _check_new_id(tx: Tx, approval_request_id: str) -> None:
     taken = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=approval_request_id)
     if taken is not None:
         raise Conflict(
-            f"approval_request_id: {approval_request_id!r} belongs to {taken.execution_id or 'an outsider'}; "
-            "an id is used once, for ever"
+            f"approval_request_id: {approval_request_id!r} belongs to {taken.execution_id or 'an outsider'}; an id is "
+            "used once, for ever: give each question its own, such as one with the round in it"
         )
 
 
@@ -175,7 +274,7 @@ def _insert(
     result: str | None = None,
     approval_request_id: str | None = None,
 ) -> Step:
-    record_notes(tx, execution, notes)
+    _record_notes(tx, execution, notes)
     step = Step(
         execution_id=execution.execution_id,
         position=wanted.position,
@@ -185,7 +284,7 @@ def _insert(
         call_id=wanted.key,
         status=status.value,
         effect="",
-        arguments="{}",
+        arguments=wanted.arguments,
         digest=wanted.digest,
         tool_version="",
         idempotency_key="",

@@ -35,7 +35,7 @@ from agent_runtime.store.approvals import (
 )
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import GATE_CLOSED, GATE_CLOSED_WAKES
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, enqueue
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.steps import ANSWER_STEP
 from agent_runtime.store.tx import Tx
 
@@ -138,6 +138,8 @@ def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via:
     if ended.execution_id is not None:
         _answer_step(tx, ended)
         let_go_on(tx, ended.execution_id)
+        if ended.origin:
+            enqueue(tx, EXECUTION_PROGRESS, ended.execution_id)
     return ended
 
 

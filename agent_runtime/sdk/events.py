@@ -165,6 +165,4 @@ def _ending(snapshot: Snapshot) -> list[AgentEvent]:
     succeeded = snapshot.status == ExecutionStatus.succeeded
     kind = EventType.DONE if succeeded else EventType.ERROR
     said = "" if succeeded else snapshot.reason
-    return [
-        AgentEvent(kind, said, output=snapshot.output, execution_id=snapshot.execution_id, event_id=f"end:{kind}")
-    ]
+    return [AgentEvent(kind, said, output=snapshot.output, execution_id=snapshot.execution_id, event_id=f"end:{kind}")]

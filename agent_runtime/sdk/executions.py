@@ -40,7 +40,12 @@ class WantedStart:
 
 
 def wanted_start(agent: Agent | str, prompt: str | None, options: StartOptions) -> WantedStart:
-    """The request that `start(agent, prompt, **options)` makes. Raises InvalidRequest."""
+    """The request that `start(agent, prompt, **options)` makes. Raises InvalidRequest; TypeError for other options."""
+    unknown = set(options) - set(StartOptions.__annotations__)
+    if unknown:
+        raise TypeError(
+            f"unexpected options {', '.join(sorted(unknown))}; known are {', '.join(StartOptions.__annotations__)}"
+        )
     given, reasoner = options.get("input"), options.get("reasoner")
     if isinstance(agent, str) and reasoner is None:
         agent, _, reasoner = agent.partition(".")

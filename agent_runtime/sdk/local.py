@@ -117,13 +117,15 @@ class LocalExecutions:
         """What this process started or decided is let go on until it waits or ends; then the replica closes."""
         loop = asyncio.get_running_loop()
         until = loop.time() + GRACE
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                for execution_id in reversed(self._moved):
-                    await self._let_finish(execution_id)
-        self._closing = True
-        self._database.wakes.announce([EVERYTHING])
-        await self.replica.close(max(0.0, until - loop.time()))
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    for execution_id in reversed(self._moved):
+                        await self._let_finish(execution_id)
+        finally:
+            self._closing = True
+            self._database.wakes.announce([EVERYTHING])
+            await self.replica.close(max(0.0, until - loop.time()))
 
     async def _let_finish(self, execution_id: str) -> None:
         with self._database.wakes.listen(f"execution:{execution_id}") as woken:

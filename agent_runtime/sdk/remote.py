@@ -91,9 +91,10 @@ class RemoteExecutions:
         last = self._last_event.pop(execution_id, 0)
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError, ServerUnavailable):
-            async with asyncio.timeout(LOOK_EVERY) as limit, contextlib.aclosing(
-                self._client.events(execution_id, last)
-            ) as events:
+            async with (
+                asyncio.timeout(LOOK_EVERY) as limit,
+                contextlib.aclosing(self._client.events(execution_id, last)) as events,
+            ):
                 async for event in events:
                     last = int(event["seq"])
                     limit.reschedule(loop.time() + TOGETHER)

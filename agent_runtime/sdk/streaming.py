@@ -97,9 +97,7 @@ class AgentStream:
 
     async def _approve(self, feedback: str = "", *, edited_arguments: Mapping[str, Any] | None = None) -> None:
         """Approves what the last `waiting` asked; see `AgentHandle.approve`. Raises Conflict before the first one."""
-        await self.handle._approve(
-            feedback, approval_request_id=self._asked(), edited_arguments=edited_arguments
-        )
+        await self.handle._approve(feedback, approval_request_id=self._asked(), edited_arguments=edited_arguments)
 
     async def _reject(self, reason: str = "") -> None:
         """Rejects what the last `waiting` asked; see `AgentHandle.reject`."""

@@ -18,6 +18,7 @@ LATEST_DEFINITION = Q(
 DEFINITIONS = Q(
     select(_d.agent, _d.agent_version, _d.definition, _d.deployed_at).order_by(_d.agent, _d.deployed_at.desc())
 )
+AGENT_NAMES = Q(select(_d.agent).distinct().order_by(_d.agent))
 TOUCH_DEFINITION = Q(
     update(agent_definitions)
     .where(_d.agent == bindparam("b_agent"), _d.agent_version == bindparam("b_version"))

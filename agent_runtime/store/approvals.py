@@ -54,18 +54,22 @@ CONSUME_APPROVAL = Q(
     .returning(*_all),
     approval_request,
 )
-CONSUME_ANSWERS = Q(
+USE_ANSWER = Q(
     update(approvals)
-    .where(
+    .where(_by_id, _a.status != "pending", _a.consumed_at.is_(None))
+    .values(consumed_at=bindparam("b_now"))
+    .returning(_a.approval_request_id)
+)
+"""The answer of a reasoner's pause is handed to its code."""
+
+UNUSED_ANSWERS = Q(
+    select(_a.approval_request_id).where(
         _a.execution_id == bindparam("b_execution"),
         _a.kind == "pause",
         _a.status != "pending",
         _a.consumed_at.is_(None),
     )
-    .values(consumed_at=bindparam("b_now"))
-    .returning(_a.approval_request_id)
 )
-"""The answers of a reasoner's pauses are handed to its code with this claim."""
 
 ADOPT_APPROVAL = Q(
     update(approvals)

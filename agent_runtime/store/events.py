@@ -35,6 +35,9 @@ EVENTS_OF_STREAM = Q(
     .order_by(_v.seq)
     .limit(bindparam("b_limit"))
 )
+NOTED = Q(select(_v.data).where(_v.stream == bindparam("b_stream"), _v.type == "execution.noted").order_by(_v.seq))
+"""What a reasoner has said for the record."""
+
 EVENTS_OF_APPROVAL = Q(
     select(*_v)
     .where(_v.approval_request_id == bindparam("b_approval"), _v.event_id > bindparam("b_after"))

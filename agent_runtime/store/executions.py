@@ -53,6 +53,22 @@ REQUESTED_BY = Q(
 )
 """What one principal asked for, newest first."""
 
+STANDING = Q(select(_e.status, _e.fence, _e.signals).where(_by_id))
+HOLDERS_AT_ONCE = 32
+HOLDERS = Q(
+    select(_e.execution_id, _e.worker_id).where(
+        _e.execution_id.in_([bindparam(f"b_{n}") for n in range(HOLDERS_AT_ONCE)])
+    )
+)
+"""The workers of the executions b_0, b_1, …; ids that there are too few of are empty."""
+
+OPEN_CHILDREN = Q(
+    select(*_all)
+    .where(_e.parent_execution_id == bindparam("b_parent"), _e.ended_at.is_(None))
+    .order_by(_e.execution_id)
+    .with_for_update(),
+    Execution,
+)
 CHILDREN = Q(
     select(_e.execution_id)
     .where(_e.parent_execution_id == bindparam("b_parent"))
@@ -78,7 +94,7 @@ def claim_queued(agents: Sequence[str]) -> Q[Execution]:
     )
     return Q(
         update(executions)
-        .where(_e.execution_id.in_(select(queued.c.execution_id)), _e.status == "queued")
+        .where(_e.execution_id.in_(select(queued.c.execution_id)))
         .values(
             status="running",
             fence=_e.fence + 1,
@@ -159,7 +175,7 @@ PARK = Q(
     .values(
         status=case((_e.signals == bindparam("b_seen"), literal("waiting")), else_=literal("queued")),
         worker_id=bindparam("b_keep"),
-        lease_until=null(),
+        lease_until=case((_e.signals == bindparam("b_seen"), null()), else_=bindparam("b_lease", type_=BigInteger)),
         attempts=0,
         version=_e.version + 1,
     )
@@ -167,7 +183,7 @@ PARK = Q(
 )
 """Waiting only where no resolution came in that the worker has not seen; else queued, so that no wake-up is lost.
 
-`b_keep` is the worker that keeps a coroutine parked in memory: it may claim first."""
+`b_keep` is the worker that keeps a coroutine parked in memory: it may claim first, until `b_lease`."""
 
 REQUEUE = Q(
     update(executions)
@@ -235,7 +251,12 @@ RELEASE_PARKED = Q(
 )
 RELEASE_ONE = Q(
     update(executions)
-    .where(_by_id, _e.worker_id == bindparam("b_worker"), among(_e.status, ["waiting", "queued"]))
+    .where(
+        _by_id,
+        _e.fence == bindparam("b_fence"),
+        _e.worker_id == bindparam("b_worker"),
+        among(_e.status, ["waiting", "queued"]),
+    )
     .values(worker_id=null(), lease_until=null())
     .returning(_e.execution_id)
 )

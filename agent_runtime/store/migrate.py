@@ -162,7 +162,10 @@ def _found_in_file(path: Path) -> str | None:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
                 raise StoreUnavailable(f"the database {path.name} is corrupt ({found}); restore it from a backup")
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            named = connection.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
+            tables = {name for (name,) in named}
             if VERSION_TABLE in tables:
                 return str(connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()[0])  # noqa: S608
     except sqlite3.DatabaseError as error:

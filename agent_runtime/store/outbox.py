@@ -44,6 +44,14 @@ HOLD = Q(
 )
 """Claims a row until then; a deliverer that dies leaves it to be claimed again."""
 
+HOLD_ON = Q(
+    update(outbox)
+    .where(_by_id, _o.next_attempt_at < bindparam("b_until"))
+    .values(next_attempt_at=bindparam("b_until"))
+    .returning(_o.outbox_id)
+)
+LET_GO = Q(update(outbox).where(_by_id).values(next_attempt_at=bindparam("b_now")).returning(_o.outbox_id))
+
 ATTEMPTED = Q(
     select(func.max(_o.attempts).label("attempts")).where(
         _o.subject == bindparam("b_subject"), _o.topic == bindparam("b_topic"), _o.gave_up_at.is_(None)

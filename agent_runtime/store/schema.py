@@ -6,7 +6,7 @@ checks would be paid on every insert.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
@@ -72,6 +72,7 @@ executions = Table(
 _open = executions.c.status
 Index(
     "ix_executions_queued",
+    executions.c.status,  # the same in every row, but SQLite prefers an index that begins with what is equal
     executions.c.run_after,
     executions.c.execution_id,
     sqlite_where=_open == "queued",
@@ -79,6 +80,7 @@ Index(
 )
 Index(
     "ix_executions_leased",
+    executions.c.status,
     executions.c.lease_until,
     sqlite_where=_open == "running",
     postgresql_where=_open == "running",
@@ -232,6 +234,7 @@ outbox = Table(
     _count("attempts"),
     _text("last_error", null=True),
     _time("gave_up_at", null=True),
+    sqlite_autoincrement=True,  # rows are deleted; another one never gets the id that a slow deliverer still holds
 )
 _undelivered = outbox.c.gave_up_at.is_(None)
 Index(
@@ -288,5 +291,5 @@ workers = Table(
     _count("pid"),
     _time("started_at"),
     _time("heartbeat_at"),
-    Index("ix_workers_heartbeat", text("heartbeat_at")),
+    Index("ix_workers_heartbeat", "heartbeat_at"),
 )

@@ -16,6 +16,15 @@ _here = and_(_s.execution_id == bindparam("b_id"), _s.position == bindparam("b_p
 INSERT_STEP = Q(insert(steps), columns=column_names(steps))
 JOURNAL = Q(select(*_all).where(_s.execution_id == bindparam("b_id")).order_by(_s.position), Step)
 GET_STEP = Q(select(*_all).where(_here), Step)
+STEPS_AT_ONCE = 32
+STEPS_AT = Q(
+    select(*_all).where(
+        _s.execution_id == bindparam("b_id"), _s.position.in_([bindparam(f"b_{n}") for n in range(STEPS_AT_ONCE)])
+    ),
+    Step,
+)
+"""Steps by their positions b_0, b_1, …; positions that there are too few of are -1."""
+
 START_STEP = Q(
     update(steps)
     .where(_here, among(_s.status, ["proposed", "approved", "started"]))

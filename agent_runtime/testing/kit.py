@@ -63,17 +63,21 @@ class Kit:
     Args:
         replies: what the model says first; see `ScriptedModel.says`.
         folder: where the database is put; a temporary folder by default.
-        settings: of the runtime, such as `reviewers=["U123"]`.
+        settings: of the runtime, such as `reviewers=["U123"]`, or `checkpoints="checkpoints.toml"` for the operator's
+            gates, which are left out otherwise.
     """
 
     def __init__(self, *replies: Reply, folder: Path | None = None, **settings: Any) -> None:
         self.model = ScriptedModel(*replies)
         self.clock = ManualClock()
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
-        path = Path(self._temporary.name if self._temporary is not None else folder or "") / "countersign.db"
-        path.write_bytes(_empty_database())
+        place = Path(self._temporary.name) if folder is None and self._temporary is not None else Path(folder or "")
+        database, no_checkpoints = place / "countersign.db", place / "no-checkpoints.toml"
+        database.write_bytes(_empty_database())
+        no_checkpoints.touch()
+        given = {"database_url": f"sqlite+aiosqlite:///{database}", "checkpoints": str(no_checkpoints), **settings}
         self.runtime = AgentRuntime(
-            settings=KitSettings(database_url=f"sqlite+aiosqlite:///{path}", **settings),
+            settings=KitSettings(**given),
             model=self.model,
             surfaces=False,
             clock=self.clock,

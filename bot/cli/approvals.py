@@ -16,6 +16,7 @@ from agent_runtime.core.approval import (
     Vote,
     status_in_words,
 )
+from agent_runtime.core.display import visible
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidRequest, NotFound
 from bot.cli.printing import show_block, show_fields, show_json, show_table, warn
@@ -89,7 +90,7 @@ def show(approval_request_id: ApprovalId, as_json: Json = False) -> None:
     if as_json:
         show_json(_as_json(approval, votes))
         return
-    show_fields({"": headline(approval)})
+    typer.echo(f"{visible(headline(approval))}\n")
     show_fields(approval_text.fields(approval, votes, now))
     for title, lines in approval_text.blocks(approval, votes).items():
         show_block(title, lines)

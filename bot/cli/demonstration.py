@@ -32,6 +32,7 @@ def demo_in_slack(port: int | None, *, yes: bool) -> int:
     typer.echo("")
     for line in real_slack.plan(settings, who):
         typer.echo(line)
+    typer.echo("")
     sys.stdout.flush()
     if not yes and sys.stdin.isatty() and not typer.confirm("Go on?", default=True):
         return 0

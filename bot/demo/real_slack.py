@@ -15,7 +15,7 @@ from agent_runtime.errors import InvalidSetting
 from agent_runtime.operations.start import Start, start
 from agent_runtime.store.database import Database
 from bot.demo.child import Child
-from bot.demo.supervisor import STOPS_WITHIN, drain, ready_url, say, server_url, start_server, until_stopped
+from bot.demo.supervisor import SAMPLES, STOPS_WITHIN, drain, ready_url, say, server_url, start_server, until_stopped
 from bot.demo.workspace import REFUND
 from bot.settings import SlackSettings
 from bot.slack.reviewers import SELF_APPROVAL
@@ -36,7 +36,8 @@ def check(settings: SlackSettings) -> None:
     if not settings.reviewers:
         raise InvalidSetting(
             "COUNTERSIGN_REVIEWERS: nobody may decide yet; set it to the ids of one or more people (in Slack: profile "
-            f"→ ⋮ → Copy member ID), @group-handles or e-mail addresses. {SELF_APPROVAL[0].upper()}{SELF_APPROVAL[1:]}."
+            "→ ⋮ → Copy member ID), @group-handles or e-mail addresses. One is enough for the first card, which the "
+            f"operator of this machine asks for; of what is asked for in Slack, {SELF_APPROVAL}"
         )
     if not settings.approvals_channel and not any(map(_USER.fullmatch, settings.reviewers)):
         raise InvalidSetting(
@@ -50,14 +51,14 @@ def plan(settings: SlackSettings, who: str) -> list[str]:
     place = settings.approvals_channel or "direct messages to the reviewers"
     kept = f"in {_shown(settings.database_url)}" if keeps(settings) else "in a temporary folder, gone afterwards"
     return [
-        f"This is real: it connects to Slack with the tokens that are set, as {who}, and posts there.",
-        f"  · The sample agents {AGENT} and prod_change_demo run here. A scripted model plays its part: no model is "
-        "asked or paid, no money moves, nothing is rolled out.",
-        f"  · The first card goes to {place}: a refund, asked for by the operator of this machine. Others follow when "
-        f"somebody mentions the bot: @Countersign {AGENT} {REFUND}",
-        f"  · These may decide: {', '.join(settings.reviewers)}. Of a mention, {SELF_APPROVAL}.",
+        f"This is real: it connects to Slack as {who}, and posts there.",
+        f"  · The sample agents {', '.join(SAMPLES)} run here, with a scripted model: none is asked or paid, no money moves.",
+        f"  · The first card goes to {place}: a refund that the operator of this machine asks for.",
+        f"  · May decide: {', '.join(settings.reviewers)}.",
+        f"  · More cards come when somebody mentions the bot: @Countersign {AGENT} {REFUND}",
+        f"    Of those, {SELF_APPROVAL}.",
         f"  · The state is {kept}.",
-        "  · Stop any other server that uses these tokens first: Slack hands each click to only one of them.",
+        "  · Stop any other server that uses these tokens: Slack hands each click to only one of them.",
     ]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from agent_runtime.core.approval import Decision, Verdict, already_resolved
+from agent_runtime.core.approval import ApprovalRequest, Decision, Verdict, already_resolved
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Via
 from agent_runtime.delivery.views import approval_view
-from agent_runtime.errors import CountersignError, NotFound, StaleDigest
+from agent_runtime.errors import AlreadyResolved, CountersignError, NotFound, StaleDigest
 from agent_runtime.operations.resolve import Resolution, resolve
 from bot.listeners.context import Context
 from bot.listeners.deciding import NotConfirmed, refuse, say, say_not_confirmed, within_time
@@ -81,12 +81,8 @@ async def decide_by_form(context: Context, ack: AsyncAck, interaction: Interacti
     except NotConfirmed:
         await ack(response_action="errors", errors={modals.INPUT: NOT_CONFIRMED})
     except CountersignError as error:
-        assert interaction.shown is not None
-        view = await approval_view(context.database, interaction.shown.approval_request_id)
-        await ack(
-            response_action="errors",
-            errors={modals.INPUT: refusal_in_form(error, view.approval if view is not None else None)},
-        )
+        words = refusal_in_form(error, await _as_it_is(context, interaction, error))
+        await ack(response_action="errors", errors={modals.INPUT: words})
         await refuse(context, interaction, person, error)
     else:
         await ack()
@@ -106,6 +102,14 @@ async def decide(context: Context, interaction: Interaction, person: Person, dec
         by=person.actor,
         via=Via.slack,
     )
+
+
+async def _as_it_is(context: Context, interaction: Interaction, error: CountersignError) -> ApprovalRequest | None:
+    """The approval that ended before, for words about its end; None where the refusal is about something else."""
+    if not isinstance(error, AlreadyResolved) or interaction.shown is None:
+        return None
+    view = await approval_view(context.database, interaction.shown.approval_request_id)
+    return None if view is None else view.approval
 
 
 async def _open_unless_refused(context: Context, interaction: Interaction, form: Any) -> None:

@@ -11,7 +11,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from agent_runtime.core.principal import Via
 from agent_runtime.errors import CountersignError, NotAuthorized
 from agent_runtime.operations.start import Start, start
-from agent_runtime.store.agents import DEFINITIONS
+from agent_runtime.store.agents import AGENT_NAMES
 from agent_runtime.store.executions import OF_CONVERSATION
 from bot.listeners import thread_commands
 from bot.listeners.answers import tell
@@ -49,7 +49,7 @@ async def _answer(context: Context, body: Mapping[str, Any]) -> None:
         log.info("slack: refused a mention", principal=person.actor.principal, reason=person.actor.barred)
         tell_there(context, said, f"⛔ You can't start anything here: {reason.message}.")
         return
-    agents = sorted({row.agent for row in await context.database.all(DEFINITIONS)})
+    agents = [row.agent for row in await context.database.all(AGENT_NAMES)]
     command = command_of(said.text, agents)
     if command is not None:
         await thread_commands.run(context, said, person.actor, command, agents)

@@ -32,7 +32,7 @@ LOOK_UP_BUDGET = 1.5
 USERS_KEPT = 10_000
 
 FOREIGN = "you belong to another workspace; only people of this one may decide"
-UNKNOWN = "Slack did not say in time who you are; click again in a moment"
+UNKNOWN = "Slack did not say in time who you are; try again in a moment"
 
 
 class People(Protocol):

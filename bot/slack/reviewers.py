@@ -16,7 +16,7 @@ from bot.slack.identity import Identity
 ABOUT = "Slack reviewers"
 SELF_APPROVAL = (
     "nobody decides what they asked for themselves: name a second person, or set allow_self_approval on the tool's "
-    "Approval (what is started on the command line or over HTTP, one person can decide)"
+    "Approval"
 )
 
 _USER = re.compile(r"[UW][A-Z0-9]{2,}", re.ASCII)

@@ -125,8 +125,8 @@ class SocketMode:
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, announced: asyncio.Event) -> None:
         try:
             async for message in socket:
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    self._take(socket, json.loads(message.data), announced)
+                if message.type is aiohttp.WSMsgType.TEXT and isinstance(frame := json.loads(message.data), dict):
+                    self._take(socket, frame, announced)
         except (aiohttp.ClientError, ValueError, OSError) as error:
             log.warning("slack: a Socket Mode connection failed", reason=str(error) or type(error).__name__)
         finally:
@@ -165,7 +165,12 @@ class SocketMode:
         self._events += is_event
         task = asyncio.create_task(self._answer(socket, envelope, is_event), name="countersign-envelope")
         self._handling.add(task)
-        task.add_done_callback(self._handling.discard)
+        task.add_done_callback(self._handled)
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._handling.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("slack: a delivery failed", exc_info=error)
 
     async def _answer(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope, is_event: bool) -> None:
         try:

@@ -27,6 +27,8 @@ VOTES_SHOWN = 10
 
 _WHAT: Mapping[str, str] = {Kind.pause: "Reasoner"}
 
+_RULES: Mapping[str, str] = {"in_doubt": "a call in doubt", "attempts": "too many attempts"}
+
 NO_REVIEWERS = (
     "⚠️ *Nobody may decide this here:* no reviewers are set. Set `reviewers` on the tool's `Approval`, "
     "or `COUNTERSIGN_REVIEWERS`."
@@ -104,20 +106,30 @@ def card_facts(view: ApprovalView, workspace: Workspace, now: int) -> list[tuple
     policy = approval.policy
     approvals = sum(vote.verdict == Verdict.approved for vote in view.votes)
     eligible = eligible_reviewers(policy, bool(approval.widened))
-    rules = ", ".join(code(rule) for rule in policy.rules[:RULES_SHOWN])
     facts = [
         ("Requested by", person(approval.requested_by, workspace)),
         ("Agent", code(approval.agent)),
         *([(_WHAT.get(approval.kind, "Tool"), code(approval.tool_name))] if approval.tool_name else []),
         ("Risk", "High" if policy.risk == "high" else "Normal"),
-        ("Policy", rules or "asked by the agent"),
+        ("Policy", ", ".join(map(_rule, policy.rules[:RULES_SHOWN])) or "the agent asks"),
         ("Reviewers", reviewers(eligible, workspace) or "nobody"),
         ("Approvals", f"{approvals} of {policy.quorum}" + _voters(view.votes, workspace)),
         ("Expires", _expiry(approval, now)),
     ]
     if approval.widened:
-        facts.append(("Escalated", "The escalation reviewers may decide too"))
+        facts.append(("Escalated", "the escalation reviewers may decide too"))
+    elif policy.escalate_after is not None and (policy.escalate_to or policy.escalate_channel):
+        at = (approval.clock_started_at or now) + policy.escalate_after
+        facts.append(("Escalates", moment(at, seconds=policy.escalate_after < HOUR)))
     return facts
+
+
+def _rule(rule: str) -> str:
+    """Why people are asked; mrkdwn."""
+    kind, _, name = rule.partition(":")
+    if kind == "tool":
+        return "the tool asks for it"
+    return f"checkpoint {code(name)}" if kind == "checkpoint" else _RULES.get(rule, code(rule))
 
 
 def _expiry(approval: ApprovalRequest, now: int) -> str:

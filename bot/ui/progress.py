@@ -10,6 +10,7 @@ from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepK
 from agent_runtime.core.redaction import redact_shown
 from agent_runtime.delivery.notifier import ExecutionView
 from bot.ui.blocks import context, quoted, section
+from bot.ui.limits import SECTION_TEXT
 from bot.ui.message import Blocks, Message
 from bot.ui.text import Workspace, code, escape, person, plain, user_of
 
@@ -42,10 +43,7 @@ def progress(view: ExecutionView, workspace: Workspace, places: Mapping[str, str
     execution = view.execution
     icon, word = _status(view)
     blocks: Blocks = [section(f"{icon} *{word}* · agent {code(execution.agent)}")]
-    lines = [_line(step, view.approvals, places) for step in _calls(view.journal)]
-    hidden = len(lines) - STEPS_SHOWN
-    if hidden > 0:
-        lines = [f"… {hidden} earlier calls", *lines[hidden:]]
+    lines = _lines(view, places)
     if lines:
         blocks.append(section("\n".join(lines)))
     if execution.status in {ExecutionStatus.failed, ExecutionStatus.cancelled}:
@@ -92,8 +90,19 @@ def _status(view: ExecutionView) -> tuple[str, str]:
     return STATUS[status]
 
 
-def _calls(journal: Sequence[Step]) -> list[Step]:
-    return [step for step in journal if step.kind in {StepKind.tool, StepKind.call, StepKind.pause}]
+def _lines(view: ExecutionView, places: Mapping[str, str]) -> list[str]:
+    """A line for each call, the latest that fit; what is left out is counted."""
+    calls = [step for step in view.journal if step.kind in {StepKind.tool, StepKind.call, StepKind.pause}]
+    lines: list[str] = []
+    room = SECTION_TEXT - 50
+    for step in reversed(calls[-STEPS_SHOWN:]):
+        line = _line(step, view.approvals, places)
+        room -= len(line) + 1
+        if room < 0:
+            break
+        lines.insert(0, line)
+    hidden = len(calls) - len(lines)
+    return [f"… {hidden} earlier call{'s' if hidden > 1 else ''}", *lines] if hidden else lines
 
 
 def _line(step: Step, approvals: Sequence[ApprovalRequest], places: Mapping[str, str]) -> str:

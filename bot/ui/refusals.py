@@ -30,10 +30,11 @@ def refusal(
     """The answer to a click that changed nothing."""
     words = _words(error, approval, workspace)
     if isinstance(error, NotAuthorized) and approval is not None:
-        who = reviewers(eligible_reviewers(approval.policy, bool(approval.widened)), workspace)
+        eligible = eligible_reviewers(approval.policy, bool(approval.widened))
+        who = reviewers(eligible, workspace)
         words += f" It may be decided by: {who}." if who else ""
-        if not groups_known:
-            words += " Slack did not say in time which user groups you are in; click again in a moment."
+        if not groups_known and any(name.startswith(("@", "S")) for name in eligible):
+            words += " Slack did not say in time which user groups you are in; try again in a moment."
     return message(words)
 
 

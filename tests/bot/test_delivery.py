@@ -18,6 +18,10 @@ async def events(desk: Desk, approval: ApprovalRequest) -> list[str]:
     return [row.type for row in rows]
 
 
+async def is_recorded(desk: Desk, approval: ApprovalRequest) -> bool:
+    return "delivery.failed" in await events(desk, approval)
+
+
 async def cards(desk: Desk, approval: ApprovalRequest, channel: str = APPROVALS) -> list[dict[str, object]]:
     """Every message of the channel that shows buttons of this approval."""
     return [
@@ -36,7 +40,7 @@ async def test_an_archived_channel_is_routed_round(desk: Desk) -> None:
     approval = await asked(desk)
     card = await desk.card(approval, AGENTS)
     assert card["thread_ts"]
-    assert "delivery.failed" in await events(desk, approval)
+    await until(lambda: is_recorded(desk, approval), "that the channel takes nothing is recorded")
     await desk.clicks(REVIEWER, card, "approval.approve")
     assert (await desk.ends(approval)).status == "approved"
     await desk.card_shows(approval, "Approved", channel=AGENTS)
@@ -65,11 +69,7 @@ async def test_no_place_at_all_is_recorded_and_the_clock_runs(desk_for: OpenDesk
     async with desk_for(approvals_channel="", reviewers=("@payments-reviewers",)) as desk:
         await connected(desk)
         approval = await desk.proposes(await desk.started_by_operator(), Approval(expires_in_hours=1))
-
-        async def given_up() -> bool:
-            return "delivery.failed" in await events(desk, approval)
-
-        await until(given_up, "it is recorded")
+        await until(lambda: is_recorded(desk, approval), "it is recorded")
         assert (await desk.approval(approval)).expires_at is not None
 
 

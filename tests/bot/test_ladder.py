@@ -131,6 +131,11 @@ async def test_one_click_delivered_twice_extends_once(desk: Desk) -> None:
     for _ in range(2):
         await desk.post("/deliveries", {"type": "interactive", "payload": payload})
     assert (await desk.approval(approval)).extensions == 1
+
+    async def told_twice() -> bool:
+        return sum("It now expires" in shown(message) for message in await desk.messages(APPROVALS, REVIEWER)) == 2
+
+    await until(told_twice, "both deliveries are answered alike")
     payload["actions"][0]["action_ts"] = "8.8"  # type: ignore[index]
     await desk.post("/deliveries", {"type": "interactive", "payload": payload})
     assert (await desk.approval(approval)).extensions == 2

@@ -45,6 +45,8 @@ async def test_mention_card_approval_result(desk: Desk) -> None:
     card = await desk.card_shows(approval, "Approved", f"<@{REVIEWER}>", "in Slack")
     assert action_ids(card) == []
 
+    await desk.sees(AGENTS, lambda m: m["ts"] == progress["ts"] and "about to run" in shown(m), "progress goes on")
+
     await desk.performs(approval, {"value": {"refunded": True}})
     await desk.card_shows(approval, "The call ran", "refunded: true")
     await desk.sees(

@@ -7,12 +7,16 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
 
 from agent_runtime.errors import StoreUnavailable
+from bot.sandbox.app import running_sandbox
+from bot.sandbox.config import SandboxConfig
 from bot.sandbox.delivery.http import signature
 from tests.bot.conftest import OpenDesk
 from tests.bot.desk import (
@@ -24,6 +28,7 @@ from tests.bot.desk import (
     asked,
     click_payload,
     connected,
+    open_desk,
     shown,
     until,
 )
@@ -105,8 +110,6 @@ async def test_the_same_request_again_is_refused(desk_for: OpenDesk) -> None:
         async with serving(desk) as url:
             card = await desk.card(approval)
             body = json.dumps(click_payload(card, REVIEWER, "approval.approve"))
-            from urllib.parse import urlencode
-
             form = urlencode({"payload": body}).encode()
             kind = {"Content-Type": "application/x-www-form-urlencoded"}
             timestamp = str(int(time.time()))
@@ -148,6 +151,18 @@ async def test_a_connection_is_replaced_before_it_ends(desk: Desk, reason: str) 
     approval = await asked(desk)
     await desk.clicks(REVIEWER, await desk.card(approval), "approval.approve")
     assert (await desk.ends(approval)).status == "approved"
+
+
+async def test_the_next_connection_is_there_before_the_last_is_cut(tmp_path: Path) -> None:
+    """Slack leaves about ten seconds after a warning; a click that comes meanwhile must find a way."""
+    async with running_sandbox(SandboxConfig(time_scale=1.0)) as sandbox, open_desk(sandbox, tmp_path / "x.db") as desk:
+
+        async def open_connections(count: int) -> bool:
+            return sandbox.server.socket_mode.connection_count == count
+
+        await until(lambda: open_connections(2), "two connections")
+        await desk.post("/faults", {"disconnect": "warning"})
+        await until(lambda: open_connections(4), "two more, beside those that are about to end")
 
 
 async def test_as_many_connections_as_wanted(desk_for: OpenDesk) -> None:

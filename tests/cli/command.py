@@ -16,6 +16,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 _SETTINGS = ("COUNTERSIGN_", "SLACK_", "OPENAI_", "ANTHROPIC_")
 
+PIPE = asyncio.subprocess.PIPE
+
 Process = asyncio.subprocess.Process
 
 
@@ -59,16 +61,16 @@ class Command:
         assert answer.status == 0, answer
         return answer
 
-    async def start(self, *arguments: str, **settings: str) -> Process:
+    async def start(self, *arguments: str, stdin: int = PIPE, **settings: str) -> Process:
         """Starts it; it is ended with the test at the latest."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "bot",
             *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=PIPE,
             cwd=self.folder,
             env=environment() | self.settings | settings,
         )

@@ -79,7 +79,10 @@ async def test_usage_errors_have_status_2(countersign: Command, arguments: list[
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"COUNTERSIGN_DATABASE_URL": "mysql://root:hunter2secret@db/x"}, ["COUNTERSIGN_DATABASE_URL", "not supported"]),
+        (
+            {"COUNTERSIGN_DATABASE_URL": "mysql://root:hunter2secret@db/x"},
+            ["COUNTERSIGN_DATABASE_URL", "not supported"],
+        ),
         ({"COUNTERSIGN_DATABASE_URL": "sqlite:///no/such/folder/x.db"}, ["COUNTERSIGN_DATABASE_URL", "does not exist"]),
         ({"COUNTERSIGN_APPROVAL_WEBHOOK_SECRET": "short"}, ["COUNTERSIGN_APPROVAL_WEBHOOK_SECRET", "at least 16"]),
         ({"COUNTERSIGN_PORT": "eighty"}, ["COUNTERSIGN_PORT"]),

@@ -18,19 +18,17 @@ NewStack = Callable[..., Awaitable[Stack]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "transports(*names): runs on these of Slack's transports only (socket, http)")
+    config.addinivalue_line("markers", "variants(*names): end to end, runs on these only, such as sqlite-socket")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What asks for `variant` runs once a database and transport, as `--databases` and its markers allow."""
+    """What asks for `variant` runs once a database and transport, as `--databases` and its marker allow."""
     if "variant" in metafunc.fixturenames:
-        databases = set(str(metafunc.config.getoption("--databases")).replace(" ", "").split(","))
-        for marker in metafunc.definition.iter_markers("databases"):
-            databases &= set(marker.args)
-        transports = {variant.transport for variant in VARIANTS}
-        for marker in metafunc.definition.iter_markers("transports"):
-            transports &= set(marker.args)
-        variants = [v for v in VARIANTS if v.database in databases and v.transport in transports]
+        databases = str(metafunc.config.getoption("--databases")).replace(" ", "").split(",")
+        marker = metafunc.definition.get_closest_marker("variants")
+        named = set(map(str, VARIANTS)) if marker is None else set(marker.args)
+        assert named <= set(map(str, VARIANTS)), named
+        variants = [each for each in VARIANTS if each.database in databases and str(each) in named]
         metafunc.parametrize("variant", variants, ids=str, scope="package")
 
 
@@ -62,7 +60,7 @@ def room(stack: Stack) -> Room:
 
 @pytest.fixture
 async def new_stack(variant: Variant, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[NewStack]:
-    """Opens stacks of the test's own; keyword arguments are settings of the server's."""
+    """Opens stacks of the test's own; keyword arguments as `open_stack` takes them."""
     async with AsyncExitStack() as opening:
 
         async def opened(**settings: Any) -> Stack:

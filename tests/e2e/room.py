@@ -104,7 +104,9 @@ class Room:
 
     async def cards(self, approval_request_id: str, channel: str = "") -> list[Json]:
         """Every message that is the card of an approval."""
-        return [m for m in await self.messages(channel) if mark(m, "topic") == CARD and mark(m, "id") == approval_request_id]
+        return [
+            m for m in await self.messages(channel) if mark(m, "topic") == CARD and mark(m, "id") == approval_request_id
+        ]
 
 
 @dataclass
@@ -121,7 +123,12 @@ class Thread:
     async def sees(self, *words: str, topic: str = "", within: float = PATIENCE) -> Json:
         """The first reply in which all these words stand."""
         return await self.room.sees(
-            lambda m: m["thread_ts"] == self.ts and m["ts"] != self.ts and mark(m, "topic").startswith(topic) and says(m, *words),
+            lambda m: (
+                m["thread_ts"] == self.ts
+                and m["ts"] != self.ts
+                and mark(m, "topic").startswith(topic)
+                and says(m, *words)
+            ),
             f"{topic} {' and '.join(words)}",
             within=within,
         )
@@ -136,21 +143,22 @@ class Thread:
             lambda m: m["thread_ts"] == self.ts and mark(m, "topic") == CARD and bool(buttons(m)), "an open card"
         )
 
-    async def execution(self) -> Json:
-        """The latest execution of the thread, as the API shows it."""
+    async def execution(self, within: float = PATIENCE) -> Json:
+        """The latest execution of the thread, as the API shows it, once there is one."""
         conversation = f"slack:{self.room.stack.sandbox.config.team_id}:{self.room.channel}:{self.ts}"
 
         async def started() -> Json | None:
             listed = (await self.room.stack.get("/api/v1/executions?limit=200"))["items"]
             return next((each for each in listed if each["conversation_id"] == conversation), None)
 
-        return await until(started, "an execution", explain=self.room.stack.explain)
+        found = await until(started, "an execution", within=within, explain=self.room.stack.explain)
+        return await self.room.stack.get(f"/api/v1/executions/{found['execution_id']}")
 
     async def ends(self, status: str = "succeeded", within: float = PATIENCE) -> Json:
         """The execution, once it has ended as `status`."""
 
         async def ended() -> Json | None:
-            execution = await self.execution()
+            execution = await self.execution(within)
             return execution if execution["is_complete"] else None
 
         execution = await until(ended, "the execution ends", within=within, explain=self.room.stack.explain)

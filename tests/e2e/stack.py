@@ -80,10 +80,6 @@ class Stack:
         await self.server.kill()
         await until(self._disconnected, "the workspace has noticed")
 
-    async def restart_server(self) -> None:
-        await self.kill_server()
-        await self.start_server()
-
     def explain(self) -> str:
         """What the server logged, for a test that fails."""
         return self.server.tail() if self.server is not None else ""
@@ -103,6 +99,10 @@ class Stack:
         assert status == 200, answer
         return answer
 
+    async def faults(self, **faults: Any) -> None:
+        """Breaks Slack in these ways (bot.sandbox.faults), and in no others any more."""
+        await self.workspace("POST", "/faults", faults)
+
     async def workspace(self, method: str, path: str, body: Json | None = None, **query: str) -> Json:
         """A call of the workspace's control endpoints."""
         url = f"{self.sandbox.url}/sandbox/api{path}"
@@ -110,6 +110,18 @@ class Stack:
             told: Json = await answer.json()
             assert answer.status == 200, told
             return told
+
+    async def held(self, order_id: str) -> None:
+        """Until a call of `held_refund` or `keyed_refund` waits in its tool."""
+
+        async def is_held() -> bool:
+            return (self.folder / f"{order_id}.held").exists()
+
+        await until(is_held, f"{order_id} is held", explain=self.explain)
+
+    def let_go(self, order_id: str) -> None:
+        """The call goes on; a later one of this order does not wait."""
+        (self.folder / f"{order_id}.go").touch()
 
     def effects(self, execution_id: str) -> list[Json]:
         """What the tools of an execution have really done, from the ledger."""
@@ -132,10 +144,12 @@ class Stack:
 
 
 @asynccontextmanager
-async def open_stack(variant: Variant, database_url: str, folder: Path, **settings: str) -> AsyncIterator[Stack]:
-    """A stack that is up. `settings` are the server's, beside those that connect it."""
+async def open_stack(
+    variant: Variant, database_url: str, folder: Path, *, time_scale: float = 0.02, **settings: str
+) -> AsyncIterator[Stack]:
+    """A stack that is up. `settings` are the server's, beside those that connect it; `time_scale` is Slack's."""
     async with contextlib.AsyncExitStack() as opening:
-        sandbox = await opening.enter_async_context(running_sandbox(workspace_config()))
+        sandbox = await opening.enter_async_context(running_sandbox(workspace_config(time_scale)))
         model = await opening.enter_async_context(serve_scripted_model())
         http = await opening.enter_async_context(aiohttp.ClientSession())
         connecting = {
@@ -162,12 +176,12 @@ async def open_stack(variant: Variant, database_url: str, folder: Path, **settin
                 await asyncio.to_thread(process.abandon)
 
 
-def workspace_config() -> SandboxConfig:
-    """The workspace: a room for each test, somebody on call, and Slack's waits made short."""
+def workspace_config(time_scale: float) -> SandboxConfig:
+    """The workspace: a room for each test, somebody on call, and Slack's waits made short by `time_scale`."""
     return SandboxConfig(
         users=(*DEFAULT_USERS, UserConfig(id=ON_CALL, name="On Call", email="oncall@example.com")),
         channels=(*DEFAULT_CHANNELS, *_rooms()),
-        time_scale=0.02,
+        time_scale=time_scale,
         rate_limit_scale=20,
     )
 

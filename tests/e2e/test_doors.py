@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.process import Ran, run
-from tests.e2e.room import REQUESTER, Room, Thread, approval_of, buttons, says
+from tests.e2e.room import REQUESTER, Room, Thread, approval_of, buttons
 from tests.e2e.stack import REVIEWER, WEBHOOK_SECRET, Json, Stack
 from tests.e2e.waiting import until
 

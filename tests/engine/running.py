@@ -17,7 +17,7 @@ from tests.flow import Flow
 T = TypeVar("T")
 
 
-async def until(flow: Flow, wanted: Callable[[], Awaitable[T]], seconds: float = 20) -> T:
+async def until(flow: Flow, wanted: Callable[[], Awaitable[T]], seconds: float = 60) -> T:
     """The first truthy value of `wanted`, asked again whenever something was announced."""
     topics = (f"execution:{flow.execution_id}", "approvals", "queued")
     with flow.database.wakes.listen(*topics) as woken:

@@ -92,41 +92,39 @@ def circle() -> list[Any]:
     return inside
 
 
+FAILING: list[tuple[Callable[[], Any], str]] = [
+    (raises(ValueError("no such order")), "ValueError: no such order"),
+    (raises(KeyError()), "KeyError"),
+    (raises(StopIteration()), "StopIteration"),
+    (raises(OSError("/tmp/\udcff")), "OSError: /tmp/\\udcff"),
+    (raises(SystemExit(2)), "tried to end the process"),
+    (exits, "tried to end the process"),
+    (cancels_itself, "cancelled itself"),
+    (raises(TimeoutError("upstream")), "TimeoutError: upstream"),
+    (object, "no JSON form"),
+    (circle, "no JSON form"),
+    (lambda: float("nan"), "finite"),
+    (lambda: {"n": 2**60}, "pass it as a string"),
+    (lambda: "a\ud800", "surrogate"),
+]
+"""Functions that fail, or whose result cannot be recorded, and what the model is told."""
+
+
 @pytest.mark.parametrize("gate", [False, True], ids=["free", "gated"])
-@pytest.mark.parametrize(
-    ("function", "told"),
-    [
-        (raises(ValueError("no such order")), "ValueError: no such order"),
-        (raises(KeyError()), "KeyError"),
-        (raises(StopIteration()), "StopIteration"),
-        (raises(OSError("/tmp/\udcff")), "OSError: /tmp/\\udcff"),
-        (raises(SystemExit(2)), "tried to end the process"),
-        (exits, "tried to end the process"),
-        (cancels_itself, "cancelled itself"),
-        (raises(TimeoutError("upstream")), "TimeoutError: upstream"),
-        (object, "no JSON form"),
-        (circle, "no JSON form"),
-        (lambda: float("nan"), "finite"),
-        (lambda: {"n": 2**60}, "pass it as a string"),
-        (lambda: {1: "a"}, ""),
-        (lambda: "a\ud800", "surrogate"),
-    ],
-)
-async def test_the_model_is_told_and_the_execution_goes_on(
-    begin: Begin, function: Callable[[], Any], told: str, gate: bool
-) -> None:
-    model = Replies(calls(("act", {})), DONE)
-    run = await begin(model, Tool(function, name="act", approval_required=gate))
+async def test_the_model_is_told_and_the_execution_goes_on(begin: Begin, gate: bool) -> None:
+    tools = [Tool(function, name=f"act_{n}", approval_required=gate) for n, (function, _) in enumerate(FAILING)]
+    fine = Tool(lambda: {1: "a"}, name="fine", approval_required=gate)
+    model = Replies(calls(*((each.name, {}) for each in [*tools, fine])), DONE)
+    run = await begin(model, *tools, fine)
     if gate:
-        await run.waits()
-        await run.resolve()
+        for approval in await run.waits():
+            await run.resolve(position=approval.position or 0)
     assert await run.output() == "Done."
-    if told:
-        assert model.heard[0].startswith("error: ")
-        assert told in model.heard[0]
-        assert (await run.step()).status == "failed"
-    else:
-        assert (await run.step()).status == "succeeded"
+    for heard, (_, told) in zip(model.heard, FAILING, strict=False):
+        assert heard.startswith("error: ")
+        assert told in heard
+    assert model.heard[-1] == '{"1":"a"}'
+    assert [step.status for step in await run.journal()][1:-1] == [*["failed"] * len(FAILING), "succeeded"]
 
 
 async def test_an_effect_whose_result_cannot_be_recorded_is_said_to_have_run(begin: Begin) -> None:

@@ -123,6 +123,21 @@ async def test_a_call_is_decided_and_run_while_another_still_runs(begin: Begin, 
     assert "execution.waiting" not in await run.types()
 
 
+async def test_what_it_saw_while_it_ran_does_not_wake_it_again(begin: Begin, ledger: Ledger) -> None:
+    finish = asyncio.Event()
+    model = Replies(calls(("slow", {}), ("wipe", {"table": "orders"}), ("wipe", {"table": "lines"})), DONE)
+    run = await begin(model, Tool(finish.wait, name="slow"), *ledger.tools())
+    await run.asks(2)
+    await run.resolve(position=2)
+    await run.has("succeeded", 2)
+    finish.set()
+    await run.waits()
+    assert (await run.types()).count("execution.claimed") == 1
+    await run.resolve(position=3)
+    assert await run.output() == "Done."
+    assert (await run.types()).count("execution.claimed") == 2
+
+
 async def test_several_turns_with_people_in_each(begin: Begin, ledger: Ledger) -> None:
     model = Replies(ONE, calls(("wipe", {"table": "orders"})), ONE, DONE)
     run = await begin(model, *ledger.tools())
@@ -211,31 +226,30 @@ async def test_a_call_that_is_gated_by_its_arguments(begin: Begin) -> None:
 # --- what a model may get wrong -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "given", "told"),
-    [
-        ("rm_rf", {}, "there is no tool called 'rm_rf'"),
-        ("refund", "{not json", "invalid arguments"),
-        ("refund", "[1]", "must be a JSON object"),
-        ("refund", {}, "order: Field required"),
-        ("refund", {"order": "a", "amount": "much"}, "amount: Input should be a valid number"),
-        ("refund", {"order": "a", "to": "me"}, "to: Extra inputs are not permitted"),
-        ("refund", '{"order": "a", "amount": NaN}', "NaN"),
-        ("refund", '{"order": "a", "amount": 1e999}', "too large"),
-        ("refund", '{"order": "a", "order": "b"}', "more than once"),
-        ("refund", '{"order": "\\ud800"}', "surrogate"),
-        ("look", '{"order": 9007199254740993}', "pass it as a string"),
-    ],
-)
-async def test_a_call_that_cannot_be_made_is_told_and_asks_nobody(
-    begin: Begin, ledger: Ledger, name: str, given: Any, told: str
-) -> None:
-    model = Replies(calls((name, given), ("look", {"order": "ORD-8821"})), DONE)
+WRONG: list[tuple[str, Any, str]] = [
+    ("rm_rf", {}, "there is no tool called 'rm_rf'"),
+    ("refund", "{not json", "invalid arguments"),
+    ("refund", "[1]", "must be a JSON object"),
+    ("refund", {}, "order: Field required"),
+    ("refund", {"order": "a", "amount": "much"}, "amount: Input should be a valid number"),
+    ("refund", {"order": "a", "to": "me"}, "to: Extra inputs are not permitted"),
+    ("refund", '{"order": "a", "amount": NaN}', "NaN"),
+    ("refund", '{"order": "a", "amount": 1e999}', "too large"),
+    ("refund", '{"order": "a", "order": "b"}', "more than once"),
+    ("refund", '{"order": "\\ud800"}', "surrogate"),
+    ("look", '{"order": 9007199254740993}', "pass it as a string"),
+]
+
+
+async def test_a_call_that_cannot_be_made_is_told_and_asks_nobody(begin: Begin, ledger: Ledger) -> None:
+    wrong = [(name, given) for name, given, _ in WRONG]
+    model = Replies(calls(*wrong, ("look", {"order": "ORD-8821"})), DONE)
     run = await begin(model, *ledger.tools())
     assert await run.output() == "Done."
-    assert model.heard[0].startswith("error: ")
-    assert told in model.heard[0]
-    assert model.heard[1] == '{"order":"ORD-8821","paid":20}'
+    for heard, (_, _, told) in zip(model.heard, WRONG, strict=False):
+        assert heard.startswith("error: ")
+        assert told in heard
+    assert model.heard[-1] == '{"order":"ORD-8821","paid":20}'
     assert await run.approvals() == []
     assert ledger.ran == [("look", "ORD-8821")]
 

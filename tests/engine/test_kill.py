@@ -77,7 +77,7 @@ class Deployment:
 
 async def says(process: asyncio.subprocess.Process, word: str) -> None:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert (await process.stdout.readline()).decode().strip() == word
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from agent_runtime.core.approval import Decision, Verdict
+from agent_runtime.core.approval import ApprovalStatus, Decision, Ended, Verdict
 from agent_runtime.core.canonical import call_digest
 from agent_runtime.core.duration import DAY, HOUR
 from agent_runtime.core.policy import Policy
@@ -22,7 +22,7 @@ from agent_runtime.errors import (
     NotFound,
     StaleDigest,
 )
-from agent_runtime.operations.resolve import resolve
+from agent_runtime.operations.resolve import end, resolve
 from agent_runtime.store.approvals import VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, DUE_DELIVERIES
@@ -167,6 +167,19 @@ async def test_of_many_at_once_one_wins_and_the_others_are_told(database: Databa
     types = await flow.types()
     assert sum(type in {"approval.approved", "approval.rejected"} for type in types) == 1
     assert len(await database.all(VOTES, b_id=approval_request_id)) == 1
+
+
+async def test_the_guard_itself_lets_one_end_land(database: Database) -> None:
+    """Whoever looked before another's commit is told by the UPDATE, not by the look."""
+    flow = await Flow.asked(database)
+    stale = await flow.approval()
+    await flow.resolve(REJECT, by=reviewer("U1"))
+    seen = await flow.events()
+    approved = Ended(ApprovalStatus.approved, {"by": "api:late", "via": "api", "feedback": ""})
+    with pytest.raises(AlreadyResolved, match="already rejected by slack:T1:U1"):
+        await database.write(end, stale, approved, by=LOCAL_OPERATOR, via=Via.api)
+    assert await flow.events() == seen
+    assert (await flow.step()).status == "refused"
 
 
 # --- refused ------------------------------------------------------------------------------------------------

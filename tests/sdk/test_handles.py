@@ -177,9 +177,7 @@ def test_requested_changes_are_told_and_the_new_call_is_asked_anew(
         ("reject", "rejected"),
     ],
 )
-def test_respond(
-    runtime: AgentRuntime, model: ScriptedModel, ledger: Ledger, answer: Any, outcome: str
-) -> None:
+def test_respond(runtime: AgentRuntime, model: ScriptedModel, ledger: Ledger, answer: Any, outcome: str) -> None:
     model.says(FIRST, "Done.")
     handle = runtime.start(refund_agent(ledger), "Refund ORD-1")
     handle.get_status()

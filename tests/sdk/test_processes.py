@@ -123,9 +123,7 @@ async def approve(execution_id: str) -> None:
         await AgentHandle(execution_id, runtime).approve_async()
 
 
-async def test_one_starts_one_serves_one_decides(
-    environment: str, serve_model: ServeModel, ledger_file: Path
-) -> None:
+async def test_one_starts_one_serves_one_decides(environment: str, serve_model: ServeModel, ledger_file: Path) -> None:
     serve_model(replies)
     with serving():
         execution_id = await asyncio.to_thread(started_by_a_script)
@@ -209,5 +207,3 @@ async def test_a_fork_needs_a_runtime_of_its_own(environment: str, serve_model: 
         """
     )
     assert await asyncio.to_thread(finished, script) == "7"
-
-

@@ -17,6 +17,7 @@ from agent_runtime.errors import (
     NotFound,
     RuntimeClosed,
 )
+from agent_runtime.sdk.signals import Stop
 from agent_runtime.testing import ScriptedModel, call
 from tests.sdk.agents import Ledger, refund_agent
 
@@ -70,6 +71,8 @@ def test_takes_a_prompt_or_an_input(runtime: AgentRuntime, model: ScriptedModel,
             runtime.start(agent, **wrong)
     with pytest.raises(InvalidRequest, match="prompt"):
         runtime.start(agent, "  ")
+    with pytest.raises(TypeError, match="session_id; known are input, reasoner, idempotency_key"):
+        runtime.start(agent, "hello", session_id="s-1")
 
 
 def test_a_reasoner_runs_by_name_too(runtime: AgentRuntime, model: ScriptedModel) -> None:
@@ -144,9 +147,27 @@ def test_closing_ends_the_waits_of_other_threads(runtime: AgentRuntime, model: S
     assert raised == [RuntimeClosed]
 
 
-def test_serving_ends_with_the_runtime(runtime: AgentRuntime, model: ScriptedModel, ledger: Ledger) -> None:
+class Noticed(Stop):
+    """Tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited = threading.Event()
+
+    def wait(self) -> None:
+        self.awaited.set()
+        super().wait()
+
+    async def heard(self) -> None:
+        self.awaited.set()
+        await super().heard()
+
+
+def test_serving_ends_with_the_runtime(runtime: AgentRuntime, ledger: Ledger) -> None:
+    runtime._stop_serving = stop = Noticed()
     serving = threading.Thread(target=runtime.serve, args=(refund_agent(ledger),))
     serving.start()
+    assert stop.awaited.wait(20)
     runtime.close()
     serving.join(20)
     assert not serving.is_alive()
@@ -154,8 +175,10 @@ def test_serving_ends_with_the_runtime(runtime: AgentRuntime, model: ScriptedMod
 
 async def test_serving_on_the_callers_loop(database_url: str, ledger: Ledger) -> None:
     async with AgentRuntime(database_url, model=ScriptedModel("Hello."), surfaces=False) as runtime:
+        runtime._stop_serving = stop = Noticed()
         serving = asyncio.create_task(runtime.serve_async(refund_agent(ledger)))
-        handle = await runtime.start_async(refund_agent(ledger), "hello")
+        assert await asyncio.to_thread(stop.awaited.wait, 20)
+        handle = await runtime.start_async("refund_agent", "hello")
         assert (await handle.get_result_async()).is_success
         assert not serving.done()
         await runtime.close_async()

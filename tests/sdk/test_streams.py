@@ -152,5 +152,3 @@ def test_a_call_is_told_while_it_runs(runtime: AgentRuntime, model: ScriptedMode
     assert told([next(stream)]) == [("tool_call", "slow")]
     released.set()
     assert told(list(stream)) == [("tool_result", "slow"), ("message", None), ("done", None)]
-
-

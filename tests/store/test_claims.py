@@ -68,3 +68,20 @@ async def test_a_heartbeat_keeps_every_claim(database: Database, clock: Clock) -
     assert await database.write(heartbeat, "worker-1") == {one.execution_id: (one.fence, one.signals) for one in held}
     await clock.advance(1)
     assert await database.write(take_over_lapsed) == 0
+
+
+@pytest.mark.databases("postgresql")
+async def test_a_heartbeat_waits_for_nobody(database: Database, database_url: str, clock: Clock) -> None:
+    """A row that is being written just now is passed over, and still held."""
+    held = await running(database, 3)
+    await clock.advance(LEASE - 1)
+    other = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    try:
+        async with other.transaction():
+            await other.execute("SELECT FROM executions WHERE execution_id = $1 FOR UPDATE", held[0].execution_id)
+            async with asyncio.timeout(2):
+                assert set(await database.write(heartbeat, "worker-1")) == {one.execution_id for one in held}
+    finally:
+        await other.close()
+    await clock.advance(1)
+    assert await database.write(take_over_lapsed) == 1

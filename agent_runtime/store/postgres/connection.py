@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy.util import await_only
 
@@ -15,12 +15,12 @@ from agent_runtime.store.statement import Compiled
 
 T = TypeVar("T")
 
-BRIEF, PATIENT = 200, 5000
+BRIEF, PATIENT = 1000, 5000
 """Milliseconds that a batch, and a request alone, wait for a lock. Two batches that wait for each other are replayed
-one by one well before the server would look for a deadlock (a second).
+one by one after that; so is whoever waits for a process that was paused.
 """
 
-_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The database's time in epoch microseconds; `extract` is exact (numeric)."""
 
 _SERIALISE = """
@@ -49,15 +49,17 @@ class PostgresConnection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+        self._savepoint: Literal["", "kept", "clean"] = ""
         self.ahead = 0
         """Microseconds that the database's clock is ahead of this process's."""
 
     def begin(self, *, patient: bool) -> int:
+        self._savepoint = ""
         wait = PATIENT if patient else BRIEF
         self._await(
             self._raw.execute(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}")
         )
-        now: int = self._await(self._raw.fetchval(_NOW))
+        now: int = self._await(self._raw.fetchval(NOW))
         self.ahead = now - time.time_ns() // 1000
         return now
 
@@ -76,13 +78,18 @@ class PostgresConnection:
             self._await(self._raw.execute("ROLLBACK"))
 
     def savepoint(self) -> None:
-        self._await(self._raw.execute("SAVEPOINT request"))
+        """One round trip at most: the savepoint of the request before is released with it, or used again."""
+        if self._savepoint != "clean":
+            before = "RELEASE SAVEPOINT request; " if self._savepoint == "kept" else ""
+            self._await(self._raw.execute(f"{before}SAVEPOINT request"))
+        self._savepoint = "kept"
 
     def release(self) -> None:
-        self._await(self._raw.execute("RELEASE SAVEPOINT request"))
+        """With the next savepoint, or the COMMIT."""
 
     def undo(self) -> None:
-        self._await(self._raw.execute("ROLLBACK TO SAVEPOINT request; RELEASE SAVEPOINT request"))
+        self._await(self._raw.execute("ROLLBACK TO SAVEPOINT request"))
+        self._savepoint = "clean"
 
     def rows(self, compiled: Compiled, binds: dict[str, Any]) -> Sequence[Sequence[Any]]:
         return self._await(self._raw.fetch(compiled.sql, *compiled.positional(binds)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.batch import BATCH, Request, commit
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.postgres.connecting import WRITING, connect, disconnect
-from agent_runtime.store.postgres.connection import PostgresConnection
+from agent_runtime.store.postgres.connection import NOW, PostgresConnection
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class PostgresWriter:
         """Raises StoreUnavailable where no connection can be had."""
         writer = cls(url, answered)
         first = await writer._connect()
+        writer.ahead = await first.fetchval(NOW) - time.time_ns() // 1000
         for number in range(WRITERS):
             working = writer._work(first if number == 0 else None)
             writer._working.append(asyncio.create_task(working, name=f"countersign-writer-{number + 1}"))

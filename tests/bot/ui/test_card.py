@@ -10,12 +10,13 @@ from hypothesis import given, settings
 
 from agent_runtime.core.approval import ApprovalStatus, Kind
 from agent_runtime.core.canonical import canonical
+from agent_runtime.core.duration import HOUR
 from agent_runtime.core.policy import Policy
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui import actions
 from bot.ui.actions import read_value
 from bot.ui.card import card, fits_on_card, minimal_card
-from bot.ui.text import clock
+from bot.ui.text import clock, moment
 from tests.bot.ui.checks import check_message, elements, objects, words
 from tests.bot.ui.views import NOW, WORKSPACE, approval, approval_views, ended, step
 
@@ -115,6 +116,21 @@ def test_groups_are_mentioned() -> None:
     asked = approval(policy=Policy(reviewers=("S0GROUP", "@dba", "@unknown", "a@example.com", "api:ci")))
     said = words(drawn(ApprovalView(asked)).blocks)
     assert "<!subteam^S0GROUP>, <!subteam^S0DBA>, `@unknown`, `a@example.com`, `api:ci`" in said
+
+
+def test_why_people_are_asked() -> None:
+    policy = Policy(reviewers=("U0REVIEWER",), rules=("checkpoint:delete-records", "tool:delete_rows"))
+    said = words(drawn(ApprovalView(approval(policy=policy))).blocks)
+    assert "checkpoint `delete-records`, the tool asks for it" in said
+
+
+def test_when_it_escalates() -> None:
+    policy = Policy(reviewers=("U0REVIEWER",), escalate_after=HOUR, escalate_to=("U0OTHER",))
+    said = words(drawn(ApprovalView(approval(policy=policy))).blocks)
+    assert f"*Escalates*\n{moment(NOW + HOUR // 2)}" in said
+    escalated = words(drawn(ApprovalView(approval(policy=policy, widened=1))).blocks)
+    assert "*Escalated*" in escalated
+    assert "<@U0REVIEWER>, <@U0OTHER>" in escalated
 
 
 def test_nobody_may_decide() -> None:

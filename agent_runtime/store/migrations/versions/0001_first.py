@@ -1,18 +1,249 @@
 """The first schema.
 
-A released migration is never edited: this one is written out from the tables of its day, and a test holds the sum of
-all migrations to `agent_runtime.store.schema`.
+A released migration is never edited; a test holds the sum of all migrations to `agent_runtime.store.schema`.
 
 Revision ID: 0001
 """
 
-from alembic import op
+from __future__ import annotations
 
-from agent_runtime.store.schema import metadata
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0001"
 down_revision = None
 
+_ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """The condition of a partial index."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind())
+    op.create_table(
+        "agent_definitions",
+        sa.Column("agent", sa.Text, nullable=False),
+        sa.Column("agent_version", sa.Text, nullable=False),
+        sa.Column("definition", sa.Text, nullable=False),
+        sa.Column("deployed_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("agent", "agent_version"),
+    )
+    op.create_table(
+        "executions",
+        sa.Column("execution_id", sa.Text, nullable=False),
+        sa.Column("agent", sa.Text, nullable=False),
+        sa.Column("agent_version", sa.Text, nullable=False),
+        sa.Column("reasoner", sa.Text, nullable=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("input", sa.Text, nullable=False),
+        sa.Column("requested_by", sa.Text, nullable=False),
+        sa.Column("via", sa.Text, nullable=False),
+        sa.Column("idempotency_key", sa.Text, nullable=True),
+        sa.Column("input_digest", sa.Text, nullable=False),
+        sa.Column("conversation_id", sa.Text, nullable=True),
+        sa.Column("parent_execution_id", sa.Text, nullable=True),
+        sa.Column("parent_position", sa.Integer, nullable=True),
+        sa.Column("origin", sa.Text, nullable=True),
+        sa.Column("open_approvals", sa.Integer, nullable=False),
+        sa.Column("signals", sa.Integer, nullable=False),
+        sa.Column("fence", sa.Integer, nullable=False),
+        sa.Column("worker_id", sa.Text, nullable=True),
+        sa.Column("lease_until", sa.BigInteger, nullable=True),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("run_after", sa.BigInteger, nullable=False),
+        sa.Column("result", sa.Text, nullable=True),
+        sa.Column("error", sa.Text, nullable=True),
+        sa.Column("finish_reason", sa.Text, nullable=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=True),
+        sa.Column("ended_at", sa.BigInteger, nullable=True),
+        sa.PrimaryKeyConstraint("execution_id"),
+        sa.UniqueConstraint(
+            "requested_by", "agent", "idempotency_key", name="uq_executions_requested_by_agent_idempotency_key"
+        ),
+    )
+    op.create_index("ix_executions_by_agent", "executions", ["agent", "created_at", "execution_id"])
+    op.create_index("ix_executions_by_status", "executions", ["status", "created_at", "execution_id"])
+    op.create_index(
+        "ix_executions_conversation",
+        "executions",
+        ["conversation_id", "created_at"],
+        **_only("conversation_id IS NOT NULL"),
+    )
+    op.create_index("ix_executions_leased", "executions", ["status", "lease_until"], **_only("status = 'running'"))
+    op.create_index("ix_executions_listed", "executions", ["created_at", "execution_id"])
+    op.create_index(
+        "ix_executions_parent", "executions", ["parent_execution_id"], **_only("parent_execution_id IS NOT NULL")
+    )
+    op.create_index(
+        "ix_executions_queued", "executions", ["status", "run_after", "execution_id"], **_only("status = 'queued'")
+    )
+    op.create_table(
+        "steps",
+        sa.Column("execution_id", sa.Text, nullable=False),
+        sa.Column("position", sa.Integer, autoincrement=False, nullable=False),
+        sa.Column("turn", sa.Integer, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("call_id", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("effect", sa.Text, nullable=False),
+        sa.Column("arguments", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("tool_version", sa.Text, nullable=False),
+        sa.Column("idempotency_key", sa.Text, nullable=False),
+        sa.Column("approval_request_id", sa.Text, nullable=True),
+        sa.Column("result", sa.Text, nullable=True),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("fence", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=True),
+        sa.Column("ended_at", sa.BigInteger, nullable=True),
+        sa.PrimaryKeyConstraint("execution_id", "position"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "approvals",
+        sa.Column("approval_request_id", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("execution_id", sa.Text, nullable=True),
+        sa.Column("position", sa.Integer, nullable=True),
+        sa.Column("conversation_id", sa.Text, nullable=True),
+        sa.Column("agent", sa.Text, nullable=False),
+        sa.Column("agent_version", sa.Text, nullable=False),
+        sa.Column("tool_name", sa.Text, nullable=False),
+        sa.Column("tool_version", sa.Text, nullable=False),
+        sa.Column("arguments", sa.Text, nullable=False),
+        sa.Column("preview", sa.Text, nullable=True),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("context", sa.Text, nullable=True),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("callback_url", sa.Text, nullable=False),
+        sa.Column("requested_by", sa.Text, nullable=False),
+        sa.Column("policy", sa.Text, nullable=False),
+        sa.Column("origin", sa.Text, nullable=True),
+        sa.Column("supersedes", sa.Text, nullable=True),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("clock_started_at", sa.BigInteger, nullable=True),
+        sa.Column("expires_at", sa.BigInteger, nullable=True),
+        sa.Column("next_due_at", sa.BigInteger, nullable=True),
+        sa.Column("rungs_done", sa.Integer, nullable=False),
+        sa.Column("widened", sa.Integer, nullable=False),
+        sa.Column("extensions", sa.Integer, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("resolved_at", sa.BigInteger, nullable=True),
+        sa.Column("resolution", sa.Text, nullable=True),
+        sa.Column("valid_until", sa.BigInteger, nullable=True),
+        sa.Column("consumed_at", sa.BigInteger, nullable=True),
+        sa.PrimaryKeyConstraint("approval_request_id"),
+    )
+    op.create_index("ix_approvals_due", "approvals", ["next_due_at"], **_only("status = 'pending'"))
+    op.create_index(
+        "ix_approvals_execution", "approvals", ["execution_id", "position"], **_only("execution_id IS NOT NULL")
+    )
+    op.create_index("ix_approvals_listed", "approvals", ["created_at", "approval_request_id"])
+    op.create_index(
+        "ix_approvals_pending", "approvals", ["created_at", "approval_request_id"], **_only("status = 'pending'")
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("approval_request_id", sa.Text, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("via", sa.Text, nullable=False),
+        sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("feedback", sa.Text, nullable=False),
+        sa.Column("edited_arguments", sa.Text, nullable=True),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("asserted_by", sa.Text, nullable=False),
+        sa.Column("eligible_as", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("approval_request_id", "principal"),
+    )
+    op.create_table(
+        "events",
+        sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("stream", sa.Text, nullable=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("via", sa.Text, nullable=False),
+        sa.Column("execution_id", sa.Text, nullable=True),
+        sa.Column("approval_request_id", sa.Text, nullable=True),
+        sa.Column("data", sa.Text, nullable=False),
+        sa.Column("salt", sa.Text, nullable=False),
+        sa.Column("schema_version", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("event_id"),
+        sa.UniqueConstraint("stream", "seq", name="uq_events_stream_seq"),
+    )
+    op.create_index(
+        "ix_events_approval", "events", ["approval_request_id", "event_id"], **_only("approval_request_id IS NOT NULL")
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("outbox_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("lane", sa.Text, nullable=False),
+        sa.Column("payload", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("last_error", sa.Text, nullable=True),
+        sa.Column("gave_up_at", sa.BigInteger, nullable=True),
+        sa.PrimaryKeyConstraint("outbox_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_outbox_due", "outbox", ["next_attempt_at", "outbox_id"], **_only("gave_up_at IS NULL"))
+    op.create_index("ix_outbox_subject", "outbox", ["subject", "topic"])
+    op.create_table(
+        "receipts",
+        sa.Column("notifier", sa.Text, nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("place", sa.Text, nullable=False),
+        sa.Column("receipt", sa.Text, nullable=False),
+        sa.Column("shown_version", sa.Integer, nullable=False),
+        sa.Column("shown_digest", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("notifier", "topic", "subject", "place"),
+    )
+    op.create_index("ix_receipts_place", "receipts", ["notifier", "place"])
+    op.create_table(
+        "inbox",
+        sa.Column("delivery_key", sa.Text, nullable=False),
+        sa.Column("received_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("delivery_key"),
+    )
+    op.create_table(
+        "tokens",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("token_hash", sa.Text, nullable=False),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=True),
+        sa.Column("revoked_at", sa.BigInteger, nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+        sa.UniqueConstraint("token_hash", name="uq_tokens_token_hash"),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("worker_id", sa.Text, nullable=False),
+        sa.Column("agents", sa.Text, nullable=False),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=False),
+        sa.Column("heartbeat_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("worker_id"),
+    )
+    op.create_index("ix_workers_heartbeat", "workers", ["heartbeat_at"])

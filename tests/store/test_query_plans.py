@@ -1,0 +1,125 @@
+"""With thousands of rows parked, what is asked all the time is answered by an index."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import make_url
+
+from agent_runtime.core.canonical import canonical
+from agent_runtime.store.approvals import DUE, GET_APPROVAL, INSERT_APPROVAL, PENDING_OF_EXECUTION, list_approvals
+from agent_runtime.store.database import Database
+from agent_runtime.store.events import EVENTS_OF_STREAM, record
+from agent_runtime.store.executions import (
+    BY_IDEMPOTENCY_KEY,
+    EXTEND_LEASES,
+    GET_EXECUTION,
+    HELD,
+    INSERT_EXECUTION,
+    LAPSED,
+    OF_CONVERSATION,
+    claim_queued,
+    list_executions,
+)
+from agent_runtime.store.outbox import DUE_DELIVERIES, enqueue
+from agent_runtime.store.rows import binds_of
+from agent_runtime.store.statement import Q
+from agent_runtime.store.steps import INSERT_STEP, JOURNAL
+from agent_runtime.store.tx import Tx
+from tests.samples import NOW, a_step, an_approval, an_execution
+
+ROWS = 4000
+
+SERVED_BY: dict[str, tuple[Q[Any], str]] = {
+    "the next due approvals": (DUE, "ix_approvals_due"),
+    "a page of pending approvals": (
+        list_approvals(pending=True, status=False, kind=False, after=True),
+        "ix_approvals_pending",
+    ),
+    "the approvals an execution waits for": (PENDING_OF_EXECUTION, "ix_approvals_execution"),
+    "an approval": (GET_APPROVAL, "approvals_pkey"),
+    "the next queued executions": (claim_queued(["refund_agent"]), "ix_executions_queued"),
+    "lapsed leases": (LAPSED, "ix_executions_leased"),
+    "what a worker holds": (HELD, "ix_executions_leased|ix_executions_by_status"),
+    "extending leases": (EXTEND_LEASES, "ix_executions_leased|ix_executions_by_status"),
+    "an execution": (GET_EXECUTION, "executions_pkey"),
+    "a page of executions": (list_executions(status=False, agent=False, after=True), "ix_executions_listed"),
+    "executions of one status": (list_executions(status=True, agent=False, after=True), "ix_executions_by_status"),
+    "a conversation": (OF_CONVERSATION, "ix_executions_conversation"),
+    "an idempotency key": (BY_IDEMPOTENCY_KEY, "uq_executions_requested_by_agent_idempotency_key"),
+    "a journal": (JOURNAL, "steps_pkey"),
+    "the events of a stream": (EVENTS_OF_STREAM, "uq_events_stream_seq"),
+    "what is to be delivered": (DUE_DELIVERIES, "ix_outbox_due"),
+}
+
+
+def park(tx: Tx, first: int, last: int) -> None:
+    """Executions that wait for an approval each, and a few that run, are queued, or are done."""
+    for number in range(first, last):
+        status = {0: "queued", 1: "running", 2: "succeeded"}.get(number % 100, "waiting")
+        execution = replace(
+            an_execution(status=status),
+            execution_id=f"exe_{number:06}",
+            idempotency_key=f"key {number}",
+            conversation_id=f"conversation {number % 500}",
+            created_at=NOW + number,
+            run_after=NOW + number,
+            worker_id=f"worker-{number % 7}" if status == "running" else None,
+            lease_until=NOW + number if status == "running" else None,
+        )
+        tx.later(INSERT_EXECUTION, **binds_of(execution))
+        approval = an_approval(
+            approval_request_id=f"apr_{number:06}",
+            execution_id=execution.execution_id,
+            status="pending" if number % 10 else "approved",
+            created_at=NOW + number,
+            next_due_at=NOW + number,
+        )
+        columns = {**binds_of(approval), "policy": canonical(approval.policy.as_json()), "resolution": None}
+        tx.later(INSERT_APPROVAL, **columns)
+        tx.later(INSERT_STEP, **binds_of(replace(a_step(0, "model"), execution_id=execution.execution_id)))
+        record(tx, "execution.queued", execution_id=execution.execution_id)
+        enqueue(tx, "approval.card", approval.approval_request_id)
+
+
+@pytest.fixture
+async def parked(database: Database) -> None:
+    for first in range(0, ROWS, 1000):
+        await database.write(park, first, first + 1000)
+
+
+@pytest.mark.databases("postgresql")
+async def test_postgresql(parked: None, database_url: str) -> None:
+    """The plan for parameters that are not known yet, which the server settles on after some runs."""
+    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    try:
+        await connection.execute("ANALYZE; SET plan_cache_mode = force_generic_plan")
+        for what, (q, index) in SERVED_BY.items():
+            compiled = q.compiled("postgresql")
+            await connection.execute(f"PREPARE asked AS {compiled.sql}")
+            nothing = ", ".join(["NULL"] * len(compiled.order))
+            plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE asked({nothing})"))
+            await connection.execute("DEALLOCATE asked")
+            assert re.search(index, plan), f"{what}: {plan}"
+            assert "Seq Scan" not in plan, f"{what}: {plan}"
+    finally:
+        await connection.close()
+
+
+@pytest.mark.databases("sqlite")
+async def test_sqlite(parked: None, database_url: str) -> None:
+    with closing(sqlite3.connect(make_url(database_url).database or "")) as connection:
+        for what, (q, index) in SERVED_BY.items():
+            compiled = q.compiled("sqlite")
+            binds = dict.fromkeys(q.compiled("postgresql").order, 1)
+            plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + compiled.sql, compiled.named(binds))]
+            if not index.endswith("_pkey") and not index.startswith("uq_"):
+                assert re.search(index, " ".join(plan)), f"{what}: {plan}"
+            scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step]
+            assert [step for step in scans if "oldest" not in step and "unlocked" not in step] == [], f"{what}: {plan}"
