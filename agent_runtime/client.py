@@ -151,7 +151,9 @@ class AsyncClient:
         for pause in RETRIES:
             try:
                 return await self._exchange("GET", path, params=params, timeout=timeout)
-            except ServerUnavailable:
+            except CountersignError as error:
+                if not _may_pass(error):
+                    raise
                 await asyncio.sleep(pause)
         return await self._exchange("GET", path, params=params, timeout=timeout)
 
@@ -172,6 +174,11 @@ class AsyncClient:
             raise ServerUnavailable(f"{self.server_url}: {error}") from error
 
 
+def _may_pass(error: CountersignError) -> bool:
+    """Whether asking again may help: the server is away or busy, and this is no other server's refusal."""
+    return error.status == 503 and error.details.get("status", 503) >= 500
+
+
 def _part(text: str) -> str:
     """One part of a path."""
     if not text:
@@ -189,7 +196,8 @@ async def _refusal_in(response: aiohttp.ClientResponse) -> None:
     except json.JSONDecodeError:
         document = None
     if not isinstance(document, dict) or "detail" not in document:
-        raise ServerUnavailable(f"{response.url.origin()} answered {response.status}, not as Countersign does")
+        said = f"{response.url.origin()} answered {response.status}, not as Countersign does"
+        raise ServerUnavailable(said, status=response.status)
     raise _problem(document, response.status)
 
 
@@ -255,16 +263,17 @@ class Client:
 
     def events(self, execution_id: str, after: int = 0) -> Iterator[Answer]:
         """See `AsyncClient.events`."""
-        stream = self._client.events(execution_id, after)
+        home, stream = self._home(), self._client.events(execution_id, after)
 
         async def following() -> Answer | None:
             return await anext(stream, None)
 
         try:
-            while (event := self._home().wait(following, "events")) is not None:
+            while (event := home.wait(following, "events")) is not None:
                 yield event
         finally:
-            self._home().wait(stream.aclose, "events")
+            if self._lives_on is home:  # not closed before this iterator
+                home.wait(stream.aclose, "events")
 
     def close(self) -> None:
         """Lets go of the connections."""

@@ -19,7 +19,7 @@ class CountersignError(Exception):
     exit_status: ClassVar[int] = 1
     slug: ClassVar[str] = "error"
 
-    def __init__(self, message: str | None = None, **details: Any) -> None:
+    def __init__(self, message: str | None = None, /, **details: Any) -> None:
         self.message = message or " ".join((type(self).__doc__ or "").split())
         self.details = details
         self.leaves: Callable[[Any], None] | None = None

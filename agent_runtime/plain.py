@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -75,6 +76,8 @@ MESSAGE_AT_MOST = 10_000
 
 def _foreign(value: Any) -> JsonValue:
     """What Pydantic knows (dates, UUIDs, decimals, paths, …) as it writes it, anything else by its type."""
+    if isinstance(value, os.PathLike):
+        return plain(os.fspath(value))
     if isinstance(value, Iterator):  # looking at it would use it up
         return f"<{type(value).__name__}>"
     try:

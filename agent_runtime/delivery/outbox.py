@@ -217,7 +217,7 @@ class Outbox:
         self, delivery: Delivery, place: str, receipt: Mapping[str, Any], lane: str, version: int
     ) -> None:
         await self.database.write(
-            keep_receipt, self.notifier.name, delivery, place, {**receipt, "lane": lane}, version
+            keep_receipt, delivery, self.notifier.name, place, {**receipt, "lane": lane}, version
         )
 
     async def _notice(self, delivery: Delivery) -> Notice | None:
@@ -279,7 +279,7 @@ def postpone(tx: Tx, ids: Sequence[int], wait: int, reason: str) -> None:
         tx.run(POSTPONE, b_id=outbox_id, b_at=tx.now + wait, b_error=reason)
 
 
-def keep_receipt(tx: Tx, notifier: str, delivery: Delivery, place: str, receipt: dict[str, Any], version: int) -> None:
+def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt: dict[str, Any], version: int) -> None:
     """Records where it is shown. The first card that is shown starts the expiry clock."""
     subject = _receipt_subject(delivery)
     values = {"b_receipt": canonical(receipt), "b_version": version, "b_digest": "", "b_now": tx.now}

@@ -16,7 +16,7 @@ from agent_runtime.store.approvals import PENDING_OF_EXECUTION
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION, OPEN_CHILDREN
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, EXECUTION_RESULT, enqueue
-from agent_runtime.store.steps import ANSWER_STEP
+from agent_runtime.store.steps import ANSWER_STEP, JOURNAL
 from agent_runtime.store.tx import Tx
 
 
@@ -63,13 +63,20 @@ def end_execution(
         execution_id=execution.execution_id,
         by=by,
         via=via,
-        data={"reason": error["message"]},
+        data={"reason": error["message"], **_open_outcomes(tx, execution)},
     )
     withdraw(tx, execution, by=by, via=via)
     announce_end(tx, execution)
     ended = tx.one(GET_EXECUTION, b_id=execution.execution_id)
     assert ended is not None
     return ended
+
+
+def _open_outcomes(tx: Tx, execution: Execution) -> dict[str, Any]:
+    """The positions of calls that may have taken effect and have not said so: nobody will ask about them any more."""
+    journal = tx.all(JOURNAL, b_id=execution.execution_id)
+    unknown = [step.position for step in journal if step.status in {StepStatus.started, StepStatus.in_doubt}]
+    return {"open_outcomes": unknown} if unknown else {}
 
 
 def withdraw(tx: Tx, execution: Execution, *, by: Actor, via: Via) -> None:

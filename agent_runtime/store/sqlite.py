@@ -148,10 +148,11 @@ class SqliteWriter:
     def _commit(self, batch: list[Request]) -> None:
         try:
             commit(self._connection, batch)
-        except StoreUnavailable as error:  # not even ROLLBACK could be had; the next BEGIN tries it again
+        except Exception as error:  # noqa: BLE001 - such as a ROLLBACK that fails; the next BEGIN tries it again
+            unavailable = error if isinstance(error, StoreUnavailable) else StoreUnavailable(repr(error))
             for request in batch:
                 if not request.answered:
-                    request.fail(error)
+                    request.fail(unavailable)
 
     def _next_batch(self) -> tuple[list[Request], bool]:
         """What waits, at most BATCH of it, or nothing after a while; and whether it is the last."""

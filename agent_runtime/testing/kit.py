@@ -64,7 +64,8 @@ class Kit:
         replies: what the model says first; see `ScriptedModel.says`.
         folder: where the database is put; a temporary folder by default.
         settings: of the runtime, such as `reviewers=["U123"]`, or `checkpoints="checkpoints.toml"` for the operator's
-            gates, which are left out otherwise.
+            gates, which are left out otherwise. With `parked_at_most=0` every pause of a reasoner is replayed from the
+            journal, so that side effects outside steps show.
     """
 
     def __init__(self, *replies: Reply, folder: Path | None = None, **settings: Any) -> None:

@@ -4,71 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 
-from agent_runtime.core.approval import ApprovalRequest, Decision, Verdict
-from agent_runtime.core.execution import Execution, Step, StepStatus
-from agent_runtime.core.policy import Approval, Defaults, merge
-from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
+from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.policy import Approval
+from agent_runtime.core.principal import LOCAL_OPERATOR
 from agent_runtime.delivery.outbox import Outbox
-from agent_runtime.operations.advance import ProposedCall, record_reply
-from agent_runtime.operations.calls import finish_call, start_call
-from agent_runtime.operations.claim import claim, park
 from agent_runtime.operations.deploy import deploy
-from agent_runtime.operations.resolve import Resolution, resolve
-from agent_runtime.operations.start import Start, start
-from agent_runtime.operations.sweep import sweep
-from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION
-from agent_runtime.store.database import Database, system_clock
-from agent_runtime.store.executions import GET_EXECUTION, OF_CONVERSATION, claim_queued
-from agent_runtime.store.steps import GET_STEP, JOURNAL
+from agent_runtime.store.database import Database
 from bot.sandbox.app import Sandbox
 from bot.surface import SlackSurface
-
-T = TypeVar("T")
-
-PATIENCE = 10.0
-
-REQUESTER, REVIEWER, REVIEWER_2 = "U0REQUESTER", "U0REVIEWER1", "U0REVIEWER2"
-BYSTANDER, GUEST, FOREIGN, FORMER = "U0BYSTANDER", "U0GUEST0001", "U0FOREIGN01", "U0FORMER001"
-AGENTS, APPROVALS, ESCALATIONS = "C0AGENTS001", "C0APPROVALS", "C0ESCALATE1"
-TEAM = "T0SANDBOX"
-
-REFUND = {"order_id": "ORD-8821", "amount": 29.99}
-
-
-class Clock:
-    """The process clock, which tests can put forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0
-
-    def __call__(self) -> int:
-        return system_clock() + self.ahead
-
-    def forward(self, seconds: float) -> None:
-        self.ahead += round(seconds * 1_000_000)
+from tests.bot.engine import Clock, Engine
+from tests.bot.seeing import shown, until
+from tests.bot.workspace import AGENTS, APPROVALS, REQUESTER, REVIEWER, REVIEWER_2
 
 
 @dataclass
-class Desk:
+class Desk(Engine):
     """Everything that a test needs."""
 
     sandbox: Sandbox
-    database: Database
-    surface: SlackSurface
     outbox: Outbox
     http: aiohttp.ClientSession
-    clock: Clock
     outbox_task: asyncio.Task[None]
-    claimed: dict[str, Execution] = field(default_factory=dict)
 
     # --- what people do -------------------------------------------------------------------------------------------
 
@@ -198,108 +162,6 @@ class Desk:
             f"card of {identifier} shows {' and '.join(words)}",
         )
 
-    # --- what the engine does -------------------------------------------------------------------------------------
-
-    async def runs(self, message_ts: str, channel: str = AGENTS) -> Execution:
-        """The execution that a message in its own thread has started."""
-
-        async def started() -> Execution | None:
-            rows = await self.database.all(
-                OF_CONVERSATION, b_conversation=f"slack:{TEAM}:{channel}:{message_ts}", b_limit=1
-            )
-            return rows[0] if rows else None
-
-        return await until(started, f"an execution of {message_ts}")
-
-    async def proposes(
-        self,
-        execution: Execution,
-        gate: Approval | None = None,
-        *,
-        tool_name: str = "process_refund",
-        arguments: Mapping[str, Any] = REFUND,
-        words: str = "",
-    ) -> ApprovalRequest:
-        """The model proposes a gated call, and the execution waits."""
-        execution = await self.claims(execution)
-        policy = merge([gate or Approval()], self.defaults(), rules=(f"tool:{tool_name}",))
-        call = ProposedCall("call_1", tool_name, arguments, effect="unsafe", policy=policy)
-        reply = {"message": {"role": "assistant", "content": words, "tool_calls": []}}
-        journal = await self.database.all(JOURNAL, b_id=execution.execution_id)
-        await self.database.write(record_reply, execution, len(journal), len(journal), reply, [call])
-        await self.database.write(park, execution, execution.signals)
-        approvals = await self.database.all(OF_EXECUTION, b_execution=execution.execution_id)
-        return approvals[-1]
-
-    def defaults(self) -> Defaults:
-        """The environment's answers, as the runtime composes them."""
-        return Defaults(approval=self.surface.approval_defaults, notified=True)
-
-    async def claims(self, execution: Execution) -> Execution:
-        """A worker takes the execution."""
-        claimed = await self.database.write(claim, claim_queued([execution.agent]), "test-worker", 100, Defaults())
-        self.claimed |= {each.execution.execution_id: each.execution for each in claimed}
-        current = await self.database.one(GET_EXECUTION, b_id=execution.execution_id)
-        assert current is not None
-        self.claimed[execution.execution_id] = current
-        return current
-
-    async def performs(self, approval: ApprovalRequest, result: Mapping[str, Any]) -> Step:
-        """The approved call starts and ends with `result`."""
-        execution = await self.claims(await self.execution(approval.execution_id or ""))
-        assert approval.position is not None
-        step = await self.database.one(GET_STEP, b_id=execution.execution_id, b_position=approval.position)
-        assert step is not None
-        begun = await self.database.write(start_call, execution, approval.position, step.tool_version)
-        status = StepStatus.failed if "error" in result else StepStatus.succeeded
-        return await self.database.write(finish_call, execution, begun, status, result)
-
-    async def execution(self, execution_id: str) -> Execution:
-        found = await self.database.one(GET_EXECUTION, b_id=execution_id)
-        assert found is not None
-        return found
-
-    async def approval(self, approval: ApprovalRequest) -> ApprovalRequest:
-        """As it is now."""
-        found = await self.database.one(GET_APPROVAL, b_id=approval.approval_request_id)
-        assert found is not None
-        return found
-
-    async def ends(self, approval: ApprovalRequest) -> ApprovalRequest:
-        """The approval, once it is no longer pending."""
-
-        async def ended() -> ApprovalRequest | None:
-            current = await self.approval(approval)
-            return None if current.pending else current
-
-        return await until(ended, f"{approval.approval_request_id} ends")
-
-    async def decides(self, approval: ApprovalRequest, verdict: Verdict, feedback: str = "") -> Resolution:
-        """An operator decides through the API."""
-        by = Actor("api:ci", operator=True)
-        return await self.database.write(
-            resolve, approval.approval_request_id, Decision(verdict, feedback), by=by, via=Via.api
-        )
-
-    async def votes(self, approval: ApprovalRequest, user: str) -> ApprovalRequest:
-        """A reviewer approves, through the API with a token that is theirs."""
-        by = Actor(f"slack:{TEAM}:{user}", frozenset({user}))
-        decision = Decision(Verdict.approved)
-        return (await self.database.write(resolve, approval.approval_request_id, decision, by=by, via=Via.api)).approval
-
-    async def started_by_operator(self) -> Execution:
-        """An execution that nobody asked for in Slack."""
-        wanted = Start(agent="refund_agent", given={"prompt": "refund it"})
-        return (await self.database.write(start, wanted, by=LOCAL_OPERATOR, via=Via.api)).execution
-
-    async def direct_message(self, user: str) -> str:
-        """The channel in which a person and the bot are alone."""
-        channels = (await self.get("/channels", user=user))["channels"]
-        return next(str(channel["id"]) for channel in channels if channel.get("is_im"))
-
-    async def sweeps(self) -> None:
-        await self.database.write(sweep)
-
 
 @asynccontextmanager
 async def open_desk(sandbox: Sandbox, path: Path, **settings: Any) -> AsyncIterator[Desk]:
@@ -325,7 +187,7 @@ async def open_desk(sandbox: Sandbox, path: Path, **settings: Any) -> AsyncItera
         delivering = asyncio.create_task(outbox.run())
         beating = asyncio.create_task(_wake_every_moment(database))
         try:
-            yield Desk(sandbox, database, surface, outbox, http, clock, delivering)
+            yield Desk(database, surface, clock, sandbox, outbox, http, delivering)
         finally:
             await surface.stop()
             for task in (delivering, beating):
@@ -347,59 +209,6 @@ async def connected(desk: Desk) -> None:
         return desk.surface.status()["state"] == "connected"
 
     await until(there, "connected")
-
-
-async def until(check: Callable[[], Awaitable[T | None]], what: str) -> T:
-    """What `check` returns, once that is something."""
-    end = time.monotonic() + PATIENCE
-    while not (found := await check()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {PATIENCE} s: {what}")
-        await asyncio.sleep(0.02)
-    return found
-
-
-def shown(message: Mapping[str, Any]) -> str:
-    """All that a message says, with the JSON escapes of its blocks undone."""
-    return f"{message['text']}\n{json.dumps(message['blocks'], ensure_ascii=False)}".replace('\\"', '"')
-
-
-def action_ids(message: Mapping[str, Any]) -> list[str]:
-    """The buttons of a message."""
-    return [
-        element["action_id"]
-        for block in message["blocks"]
-        if block["type"] == "actions"
-        for element in block["elements"]
-    ]
-
-
-def click_payload(card: dict[str, Any], user: str, action_id: str) -> dict[str, Any]:
-    """A click on a card as it was, whatever it shows now."""
-    block, element = next(
-        (block, element)
-        for block in card["blocks"]
-        if block["type"] == "actions"
-        for element in block["elements"]
-        if element["action_id"] == action_id
-    )
-    return {
-        "type": "block_actions",
-        "team": {"id": "T0SANDBOX", "domain": "x"},
-        "user": {"id": user, "team_id": "T0SANDBOX"},
-        "container": {"type": "message", "message_ts": card["ts"], "channel_id": card["channel"]},
-        "channel": {"id": card["channel"], "name": "x"},
-        "trigger_id": "1.2.3",
-        "actions": [
-            {
-                "type": "button",
-                "action_id": action_id,
-                "block_id": block["block_id"],
-                "value": element["value"],
-                "action_ts": "1.2",
-            }
-        ],
-    }
 
 
 async def _wake_every_moment(database: Database) -> None:

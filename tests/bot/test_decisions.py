@@ -10,22 +10,9 @@ from agent_runtime.core.approval import Verdict
 from agent_runtime.core.policy import Approval
 from bot.ui.message import Message
 from tests.bot.conftest import OpenDesk
-from tests.bot.desk import (
-    AGENTS,
-    APPROVALS,
-    BYSTANDER,
-    FOREIGN,
-    FORMER,
-    GUEST,
-    REQUESTER,
-    REVIEWER,
-    REVIEWER_2,
-    Desk,
-    action_ids,
-    asked,
-    click_payload,
-    shown,
-)
+from tests.bot.desk import Desk, asked
+from tests.bot.seeing import action_ids, click_payload, shown
+from tests.bot.workspace import AGENTS, APPROVALS, BYSTANDER, FOREIGN, FORMER, GUEST, REQUESTER, REVIEWER, REVIEWER_2
 
 
 @pytest.mark.parametrize(

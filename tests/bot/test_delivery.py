@@ -10,7 +10,9 @@ from agent_runtime.delivery.outbox import Outbox
 from agent_runtime.store.events import EVENTS_OF_APPROVAL
 from agent_runtime.store.outbox import APPROVAL_CARD, RECEIPTS, UNDELIVERED
 from tests.bot.conftest import OpenDesk
-from tests.bot.desk import AGENTS, APPROVALS, REQUESTER, REVIEWER, Desk, action_ids, asked, connected, shown, until
+from tests.bot.desk import Desk, asked, connected
+from tests.bot.seeing import action_ids, shown, until
+from tests.bot.workspace import AGENTS, APPROVALS, REQUESTER, REVIEWER
 
 
 async def events(desk: Desk, approval: ApprovalRequest) -> list[str]:

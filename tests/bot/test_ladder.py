@@ -13,20 +13,9 @@ from agent_runtime.operations.calls import ask_in_doubt, start_call
 from agent_runtime.store.events import EVENTS_OF_APPROVAL
 from agent_runtime.store.steps import GET_STEP
 from tests.bot.conftest import OpenDesk
-from tests.bot.desk import (
-    AGENTS,
-    APPROVALS,
-    BYSTANDER,
-    ESCALATIONS,
-    REQUESTER,
-    REVIEWER,
-    REVIEWER_2,
-    Desk,
-    action_ids,
-    asked,
-    shown,
-    until,
-)
+from tests.bot.desk import Desk, asked
+from tests.bot.seeing import action_ids, shown, until
+from tests.bot.workspace import AGENTS, APPROVALS, BYSTANDER, ESCALATIONS, REQUESTER, REVIEWER, REVIEWER_2
 
 SHORT = Approval(expires_in_hours=1, remind_after="10m", escalate_after="20m")
 

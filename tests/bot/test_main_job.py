@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from tests.bot.desk import (
-    AGENTS,
-    REQUESTER,
-    REVIEWER,
-    Desk,
-    action_ids,
-    connected,
-    shown,
-)
+from tests.bot.desk import Desk, connected
+from tests.bot.seeing import action_ids, shown
+from tests.bot.workspace import AGENTS, REQUESTER, REVIEWER
 
 
 async def test_mention_card_approval_result(desk: Desk) -> None:

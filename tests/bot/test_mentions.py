@@ -13,19 +13,9 @@ from agent_runtime.operations.deploy import deploy
 from agent_runtime.store.executions import REQUESTED_BY
 from bot.listeners.said import command_of, read_said
 from tests.bot.conftest import OpenDesk
-from tests.bot.desk import (
-    AGENTS,
-    BYSTANDER,
-    FOREIGN,
-    FORMER,
-    GUEST,
-    REQUESTER,
-    TEAM,
-    Desk,
-    connected,
-    shown,
-    until,
-)
+from tests.bot.desk import Desk, connected
+from tests.bot.seeing import shown, until
+from tests.bot.workspace import AGENTS, BYSTANDER, FOREIGN, FORMER, GUEST, REQUESTER, TEAM
 
 
 async def prompts(desk: Desk, user: str = REQUESTER) -> list[tuple[str, str]]:

@@ -19,19 +19,9 @@ from bot.sandbox.app import running_sandbox
 from bot.sandbox.config import SandboxConfig
 from bot.sandbox.delivery.http import signature
 from tests.bot.conftest import OpenDesk
-from tests.bot.desk import (
-    APPROVALS,
-    REQUESTER,
-    REVIEWER,
-    Desk,
-    action_ids,
-    asked,
-    click_payload,
-    connected,
-    open_desk,
-    shown,
-    until,
-)
+from tests.bot.desk import Desk, asked, connected, open_desk
+from tests.bot.seeing import action_ids, click_payload, until
+from tests.bot.workspace import APPROVALS, REQUESTER, REVIEWER
 
 
 @asynccontextmanager
@@ -145,9 +135,16 @@ async def test_reconnects_after_a_cut(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("reason", ["warning", "refresh_requested", "too_many_websockets"])
-async def test_a_connection_is_replaced_before_it_ends(desk: Desk, reason: str) -> None:
+async def test_announced_ends_of_connections_are_normal_life(desk: Desk, reason: str) -> None:
     await connected(desk)
+    before = set(desk.sandbox.server.socket_mode._connections)
     await desk.post("/faults", {"disconnect": reason})
+
+    async def replaced() -> bool:
+        now = desk.sandbox.server.socket_mode._connections
+        return len(now) == desk.surface.settings.slack_connections and not before & set(now)
+
+    await until(replaced, "other connections")
     approval = await asked(desk)
     await desk.clicks(REVIEWER, await desk.card(approval), "approval.approve")
     assert (await desk.ends(approval)).status == "approved"
@@ -256,60 +253,3 @@ async def test_an_event_that_fails_is_delivered_again(desk: Desk, monkeypatch: p
     monkeypatch.setattr(desk.database, "write", failing_once)
     await desk.runs(await desk.mentions(REQUESTER, "refund it"))
     assert failures == [1]
-
-
-async def test_home(desk: Desk) -> None:
-    approval = await asked(desk)
-    await desk.card(approval)
-
-    async def home_of(user: str) -> str:
-        await desk.post("/home", {"user": user})
-        _, answer = await desk.post("/home", {"user": user})
-        return json.dumps(answer.get("view") or {}, ensure_ascii=False)
-
-    async def reviewers_home() -> bool:
-        said = await home_of(REVIEWER)
-        return "Waiting on me (1)" in said and "ORD-8821" in said and "approval.review" in said
-
-    await until(reviewers_home, "the reviewer's home")
-
-    async def requesters_home() -> bool:
-        said = await home_of(REQUESTER)
-        return "Waiting on me (0)" in said and "Waiting for approval" in said
-
-    await until(requesters_home, "the requester's home")
-
-
-async def test_review_from_home(desk: Desk) -> None:
-    approval = await asked(desk)
-    await desk.card(approval)
-    await desk.post("/home", {"user": REVIEWER})
-
-    async def home_view() -> dict[str, Any] | None:
-        _, answer = await desk.post("/home", {"user": REVIEWER})
-        view: dict[str, Any] | None = answer.get("view")
-        return view if view is not None and "approval.review" in json.dumps(view) else None
-
-    view = await until(home_view, "the home")
-    status, answer = await desk.post(
-        "/actions", {"user": REVIEWER, "view_id": view["id"], "action_id": "approval.review"}
-    )
-    assert status == 200, answer
-    form = await desk.view_of(REVIEWER, "approval.review.submit")
-    await desk.submits(REVIEWER, form)
-    assert (await desk.ends(approval)).decided_by.endswith(REVIEWER)
-
-
-async def test_the_command_lists_what_waits_on_me(desk: Desk) -> None:
-    approval = await asked(desk)
-    await desk.card(approval)
-    where = {"channel": APPROVALS, "command": "/approvals"}
-    await desk.post("/commands", {"user": REVIEWER, **where})
-    told = await desk.is_told(REVIEWER, "1 approval waits on you", "ORD-8821")
-    assert "approval.review" in action_ids(told)
-    await desk.clicks(REVIEWER, {"channel": APPROVALS, "ts": told["ts"]}, "approval.review")
-    form = await desk.view_of(REVIEWER, "approval.review.submit")
-    await desk.submits(REVIEWER, form)
-    assert (await desk.ends(approval)).status == "approved"
-    await desk.post("/commands", {"user": "U0FOREIGN01", **where})
-    assert "another workspace" in shown(await desk.is_told("U0FOREIGN01", "You can't see approvals here"))

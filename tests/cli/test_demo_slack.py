@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from bot.demo import real_slack
+from bot.demo.workspace import REFUND
 from bot.manifest import SCOPES
 from bot.sandbox.app import Sandbox
 from bot.settings import slack_settings
@@ -56,12 +57,21 @@ async def test_the_first_card_is_decided_by_one_person(
         async with http.post(f"{sandbox.url}/sandbox/api/actions", json={**click, "confirm": True}) as answer:
             assert answer.status == 200, await answer.text()
         done = await message_with(http, sandbox, "refunded")
-    assert "approval.approve" not in json.dumps(done["blocks"])
+        assert "approval.approve" not in json.dumps(done["blocks"])
 
-    demo.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(PATIENCE):
-        out, err = await demo.communicate()
-    assert demo.returncode == 0, err.decode()
+        asked = {"user": "U0REQUESTER", "channel": "C0AGENTS001", "text": f"<@U0COUNTERSIGN> refund_agent {REFUND}"}
+        async with http.post(f"{sandbox.url}/sandbox/api/messages", json=asked) as answer:
+            assert answer.status == 200, await answer.text()
+        left_open = await message_with(http, sandbox, "approval.approve")
+        assert left_open["ts"] != card["ts"]
+
+        demo.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            out, err = await demo.communicate()
+        assert demo.returncode == 0, err.decode()
+        withdrawn = await message_with(http, sandbox, "Withdrawn")
+        assert withdrawn["ts"] == left_open["ts"]
+        assert "approval.approve" not in json.dumps(withdrawn["blocks"])
     assert list(temporary.iterdir()) == []
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".db"] == []
     assert sandbox.config.bot_token not in said + out.decode() + err.decode()

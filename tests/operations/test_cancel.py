@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from agent_runtime.core.execution import ExecutionStatus
+from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import AlreadyResolved, Conflict, LostClaim, NotFound
 from agent_runtime.operations.advance import complete
+from agent_runtime.operations.calls import ask_in_doubt
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.store.database import Database
 from agent_runtime.store.outbox import DUE_DELIVERIES, EXECUTION_RESULT
@@ -67,6 +69,19 @@ async def test_nothing_approved_starts_after_it(database: Database) -> None:
     with pytest.raises(LostClaim):
         await flow.start_call()
     assert (await flow.approval()).consumed_at is None
+
+
+async def test_calls_whose_outcome_is_open_are_named(database: Database) -> None:
+    flow = await Flow.asked(database, gated(), gated("wipe", table="x"), gated("mail", to="y"))
+    for position in (1, 2):
+        await flow.resolve(position=position)
+    await flow.claim()
+    await flow.start_call(1)
+    doubtful = await flow.start_call(2)
+    await database.write(ask_in_doubt, flow.held, doubtful, "it timed out", Defaults())
+    await stop(flow, "enough")
+    event = next(event for event in await flow.events() if event.type == "execution.cancelled")
+    assert json.loads(event.data) == {"reason": "enough", "open_outcomes": [1, 2]}
 
 
 async def test_cancelling_again_changes_nothing(database: Database) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import agent_runtime
 from agent_runtime import AgentRuntime
@@ -85,3 +86,13 @@ def runtime(database_url: str, model: InProcessModel) -> Iterator[AgentRuntime]:
     """An open runtime on a background thread."""
     with AgentRuntime(database_url, model=model, surfaces=False) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """The SDK sets up logs where nobody has; other tests find them as they were."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    yield
+    structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)

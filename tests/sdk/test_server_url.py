@@ -20,6 +20,7 @@ from agent_runtime.errors import (
     InvalidSetting,
     NotAuthenticated,
     NotFound,
+    Overloaded,
     ServerUnavailable,
 )
 from agent_runtime.operations.tokens import create_token
@@ -221,3 +222,39 @@ async def test_a_server_that_is_away_or_is_another(replica: Replica, model: Scri
             await client.cancel("exe_1")
     with pytest.raises(InvalidSetting, match="http"):
         AsyncClient("127.0.0.1:8080")
+
+
+async def test_reads_are_tried_again_while_the_server_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_runtime.client.RETRIES", (0, 0))
+    asked: list[str] = []
+
+    async def busy(request: web.Request) -> web.Response:
+        asked.append(request.method)
+        if request.method == "POST" or len(asked) % 3:
+            problem = {"type": "urn:countersign:problem:overloaded", "detail": "later", "status": 503, "depth": 1}
+            return web.json_response(problem, status=503, content_type="application/problem+json")
+        return web.json_response({"execution_id": "exe_1"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", busy)
+    async with listening(app) as url, AsyncClient(url) as client:
+        assert await client.execution("exe_1") == {"execution_id": "exe_1"}
+        assert asked == ["GET"] * 3
+        with pytest.raises(Overloaded, match="later") as refused:
+            await client.start("refund_agent", "hello")
+        assert refused.value.details == {"status": 503, "depth": 1}
+        assert asked == ["GET"] * 3 + ["POST"], "what changes something is sent once"
+
+
+async def test_events_left_before_the_end(server_url: str, model: ScriptedModel) -> None:
+    model.says(REFUND)
+
+    def program() -> None:
+        client = Client(server_url)
+        events = client.events(client.start("refund_agent", "Refund ORD-1")["execution_id"])
+        assert next(events)["seq"] == 1
+        client.close()
+        events.close()
+        client.close()
+
+    await asyncio.to_thread(program)

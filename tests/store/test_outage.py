@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from agent_runtime.errors import InvalidSetting, StoreUnavailable
 from agent_runtime.store.database import Database
 from agent_runtime.store.faults import OutcomeUnknown
+from agent_runtime.store.tx import Tx
 from tests.databases import run_sql
 from tests.proxy import Proxy, proxy_to
 from tests.store.work import KEYS, at_once, insert, insert_later, keys
@@ -106,6 +107,25 @@ async def test_closing_while_it_is_away(proxied: Database, proxy: Proxy) -> None
     await proxied.close()
     with pytest.raises(StoreUnavailable):
         await waiting
+
+
+async def test_a_loop_that_ends_in_the_middle_leaves_nobody_waiting(database: Database) -> None:
+    """What `asyncio.run` does at the end of a process: every task is cancelled, the writers' too."""
+    started = asyncio.Event()
+
+    def insert_slowly(tx: Tx, key: str) -> str:
+        started.set()
+        return insert(tx, key)
+
+    waiting = [asyncio.create_task(database.write(insert_slowly, f"{number:03}")) for number in range(20)]
+    await started.wait()
+    for task in asyncio.all_tasks():
+        if task.get_name().startswith("countersign-writer"):
+            task.cancel()
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {OutcomeUnknown}
+    assert await keys(database) == []
 
 
 async def test_a_server_that_is_too_old(database_url: str, proxy: Proxy) -> None:

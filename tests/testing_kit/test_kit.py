@@ -146,3 +146,19 @@ def test_nothing_of_the_environment_reaches_it(monkeypatch: pytest.MonkeyPatch, 
     with Kit(look, checkpoints="checkpoints.toml") as kit:
         kit.start(refund_agent(ledger), "Look")
         assert [pending["rules"] for pending in kit.pending()] == [["checkpoint:orders"]]
+
+
+@pytest.mark.parametrize(("settings", "runs"), [({}, 1), ({"parked_at_most": 0}, 2)])
+def test_undeclared_side_effects_of_a_reasoner_show(settings: dict[str, Any], runs: int) -> None:
+    agent, effects = Agent("writer"), []
+
+    @agent.reasoner()
+    async def write(topic: str) -> str:
+        effects.append(topic)  # belongs into a step
+        return (await agent.pause(title=topic)).feedback
+
+    with Kit(**settings) as kit:
+        handle = kit.start(agent, "ducks")
+        kit.approve_next("nice")
+        assert handle.get_result().output == {"result": "nice", "finishReason": "STOP"}
+    assert effects == ["ducks"] * runs

@@ -80,9 +80,14 @@ class PostgresWriter:
                     link = None
                     log.warning("the database is away", reason=error.message, seconds=pause)
                     self._refuse([*batch, *self._waiting()], error)
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._closing.wait(), pause)
+                    batch = []
+                    await self._rest(pause)
                     pause = min(LAST_PAUSE, pause * 2)
+                except Exception as error:
+                    link = None
+                    log.exception("a batch failed unexpectedly")
+                    self._refuse(batch, StoreUnavailable(f"the database refused the work: {error!r}"))
+                batch = []
         except BaseException:
             self._refuse(batch, OutcomeUnknown("the process stopped while this was written; look before trying again"))
             raise
@@ -114,6 +119,10 @@ class PostgresWriter:
                 break
         return link
 
+    async def _rest(self, pause: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), pause)
+
     async def _next_batch(self) -> list[Request]:
         """What waits, at most BATCH of it; empty at the end."""
         first = await self._queue.get()
@@ -130,6 +139,7 @@ class PostgresWriter:
         return requests
 
     def _refuse(self, batch: list[Request], error: StoreUnavailable) -> None:
+        """Answers with `error` what has no answer yet."""
         for request in batch:
             if not request.answered:
                 request.fail(error)

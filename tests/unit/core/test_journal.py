@@ -15,6 +15,7 @@ from agent_runtime.core.journal import (
     Calls,
     Fail,
     Finish,
+    answer,
     messages,
     next_action,
     prompt_of,
@@ -244,3 +245,24 @@ def test_what_is_recorded_of_a_refusal(status: str, on_reject: Any, on_expiry: A
     assert recorded["by"] == ("" if status == "expired" else "slack:T1:U1")
     stops = (status, "stop") in {("rejected", on_reject), ("expired", on_expiry)}
     assert ("stop" in recorded) == stops
+
+
+@pytest.mark.parametrize(
+    ("status", "decision"),
+    [
+        ("approved", "approved"),
+        ("rejected", "rejected"),
+        ("request_changes", "request_changes"),
+        ("expired", "expired"),
+        ("cancelled", "error"),
+    ],
+)
+def test_what_a_pause_comes_to(status: str, decision: str) -> None:
+    ended = an_approval(status=status, kind="pause", resolution={"by": "slack:T1:U1", "feedback": "fine"})
+    assert answer(ended) == {
+        "decision": decision,
+        "feedback": "fine",
+        "approval_request_id": "apr_1",
+        "execution_id": "exe_1",
+        "decided_by": "slack:T1:U1",
+    }
