@@ -32,7 +32,8 @@ from agent_runtime.store.steps import GET_STEP
 from agent_runtime.web.app import create_app
 from bot.sandbox.app import running_sandbox
 from bot.sandbox.config import SandboxConfig
-from tests.bot.desk import REVIEWER, TEAM, Desk, asked, open_desk
+from tests.bot.desk import Desk, asked, open_desk
+from tests.bot.workspace import REVIEWER, TEAM
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a-webhook-secret-of-sufficient-length"

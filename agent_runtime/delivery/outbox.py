@@ -213,12 +213,8 @@ class Outbox:
             raise
         await self._keep(delivery, receipt.place, anew or receipt.receipt, lane, current.version)
 
-    async def _keep(
-        self, delivery: Delivery, place: str, receipt: Mapping[str, Any], lane: str, version: int
-    ) -> None:
-        await self.database.write(
-            keep_receipt, delivery, self.notifier.name, place, {**receipt, "lane": lane}, version
-        )
+    async def _keep(self, delivery: Delivery, place: str, receipt: Mapping[str, Any], lane: str, version: int) -> None:
+        await self.database.write(keep_receipt, delivery, self.notifier.name, place, {**receipt, "lane": lane}, version)
 
     async def _notice(self, delivery: Delivery) -> Notice | None:
         return await notice(self.database, self.notifier.name, delivery.topic, delivery.subject, delivery.payload)
