@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from urllib.parse import quote
@@ -14,6 +14,7 @@ import aiohttp
 
 from agent_runtime.errors import CountersignError, InvalidRequest, InvalidSetting, ServerUnavailable
 from agent_runtime.sdk.loops import Home, background
+from agent_runtime.sdk.wire import problem, raise_refusal, sent_events
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,10 +84,10 @@ class AsyncClient:
         try:
             async with self._session.get(self.server_url + url, headers=headers, timeout=endless) as response:
                 if response.status != 204:
-                    await _refusal_in(response)
-                    async for name, data in _sent_events(response.content):
+                    await raise_refusal(response)
+                    async for name, data in sent_events(response.content):
                         if name == "problem":
-                            raise _problem(json.loads(data), 503)
+                            raise problem(json.loads(data), 503)
                         yield json.loads(data)
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ServerUnavailable(f"{self.server_url}: the events broke off: {error}") from error
@@ -165,7 +166,7 @@ class AsyncClient:
     async def _exchange(self, method: str, path: str, **options: Any) -> Answer:
         try:
             async with self._session.request(method, self.server_url + path, **options) as response:
-                await _refusal_in(response)
+                await raise_refusal(response)
                 answer: Answer = await response.json()
                 return answer
         except TimeoutError as error:
@@ -184,53 +185,6 @@ def _part(text: str) -> str:
     if not text:
         raise InvalidRequest("an id or a name must not be empty")
     return quote(text, safe="")
-
-
-async def _refusal_in(response: aiohttp.ClientResponse) -> None:
-    """Raises what the server refuses with."""
-    if response.status < 400:
-        return
-    text = await response.text()
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict) or "detail" not in document:
-        said = f"{response.url.origin()} answered {response.status}, not as Countersign does"
-        raise ServerUnavailable(said, status=response.status)
-    raise _problem(document, response.status)
-
-
-def _problem(document: Mapping[str, Any], status: int) -> CountersignError:
-    """The error that a problem document (RFC 9457) stands for."""
-    slug = str(document.get("type", "")).rpartition(":")[2]
-    error = _errors().get(slug, CountersignError)(str(document.get("detail", "")))
-    known = {"type", "title", "status", "detail", "instance"}
-    error.details = {"status": status, **{name: value for name, value in document.items() if name not in known}}
-    return error
-
-
-@functools.cache
-def _errors() -> Mapping[str, type[CountersignError]]:
-    """Every error by its slug."""
-    found: list[type[CountersignError]] = [CountersignError]
-    for kind in found:
-        found += kind.__subclasses__()
-    return {kind.slug: kind for kind in reversed(found)}
-
-
-async def _sent_events(lines: aiohttp.StreamReader) -> AsyncIterator[tuple[str, str]]:
-    """(name, data) of server-sent events (HTML standard, 9.2.6)."""
-    name, data = "", []
-    async for line in lines:
-        field, _, value = line.decode().rstrip("\r\n").partition(":")
-        if field == "event":
-            name = value.removeprefix(" ")
-        elif field == "data":
-            data.append(value.removeprefix(" "))
-        elif not field and not value and data:
-            yield name, "\n".join(data)
-            name, data = "", []
 
 
 def _blocking(

@@ -1,18 +1,16 @@
-"""Approval requests: what they hold, and the pure decision about a decision."""
+"""Approval requests: what they hold, and how their state is put into words."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from agent_runtime.core.canonical import InvalidJson, call_digest, canonical, parse_json
 from agent_runtime.core.duration import rfc3339
-from agent_runtime.core.policy import Policy, may_decide
-from agent_runtime.core.principal import Actor, Via
-from agent_runtime.errors import AlreadyResolved, ApprovalExpired, Conflict, InvalidRequest, StaleDigest
+from agent_runtime.core.policy import Policy
+from agent_runtime.errors import AlreadyResolved, ApprovalExpired, Conflict, InvalidRequest
 
 
 class ApprovalStatus(StrEnum):
@@ -174,113 +172,6 @@ class ApprovalRequest:
             "resolved_at": rfc3339(self.resolved_at),
             "resolution": dict(self.resolution) if self.resolution else None,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The approval ends with this decision."""
-
-    status: ApprovalStatus
-    resolution: Mapping[str, Any] = field(default_factory=dict)
-    valid_until: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The decision counts, and more are needed."""
-
-    approvals: int
-    quorum: int
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """The same principal has said the same before; nothing changes."""
-
-
-Transition = Ended | Counted | Repeated
-
-
-def decide(
-    approval: ApprovalRequest, votes: Sequence[Vote], decision: Decision, by: Actor, via: Via, now: int
-) -> Transition:
-    """What `decision` does to `approval`, given the votes recorded so far; `now` in epoch microseconds.
-
-    Refusals, in the order 403, 422, 409: NotAuthorized, InvalidRequest, AlreadyResolved, ApprovalExpired, StaleDigest.
-    An operator's decision ends the approval at once; a reviewer's approval counts towards the quorum; one rejection
-    or request for changes ends it.
-    """
-    may_decide(approval.policy, requested_by=approval.requested_by, by=by, via=via, widened=bool(approval.widened))
-    _check_decision(approval, decision)
-    if any(_same(vote, decision, by) for vote in votes):
-        return Repeated()
-    if not approval.pending:
-        raise already_resolved(approval)
-    if approval.expires_at is not None and now >= approval.expires_at:
-        raise ApprovalExpired(f"this approval expired at {rfc3339(approval.expires_at)}; nothing runs")
-    if decision.digest is not None and decision.digest != approval.digest:
-        raise StaleDigest()
-    mine = next((vote for vote in votes if vote.principal == by.principal), None)
-    if mine is not None:
-        raise AlreadyResolved(f"you have answered already: {_WORDS[mine.verdict]}", by=by.principal)
-    if decision.verdict is Verdict.approved and not by.operator:
-        approvals = 1 + sum(vote.verdict == Verdict.approved for vote in votes)
-        if approvals < approval.policy.quorum:
-            return Counted(approvals, approval.policy.quorum)
-    return Ended(
-        ApprovalStatus(decision.verdict.value),
-        _resolution(approval, decision, by, via),
-        now + approval.policy.valid_for if decision.verdict is Verdict.approved else None,
-    )
-
-
-def _check_decision(approval: ApprovalRequest, decision: Decision) -> None:
-    if approval.kind == Kind.in_doubt:
-        raise InvalidRequest(
-            "decision: an approval of kind in_doubt is settled (happened, not_happened, stop), not decided"
-        )
-    if decision.edited_arguments is None:
-        return
-    if decision.verdict is not Verdict.approved:
-        raise InvalidRequest("edited_arguments: only an approval may carry edited arguments")
-    if not approval.policy.allow_edits:
-        raise InvalidRequest("edited_arguments: this approval does not allow edits; request changes instead")
-    if approval.policy.quorum > 1:
-        raise InvalidRequest(
-            "edited_arguments: with a quorum everybody decides on the same arguments; request changes instead"
-        )
-    _edited_object(decision.edited_arguments)
-
-
-def _edited_object(text: str) -> dict[str, Any]:
-    try:
-        edited = parse_json(text.encode())
-    except InvalidJson as error:
-        raise InvalidRequest(f"edited_arguments: {error.message}") from error
-    if not isinstance(edited, dict) or canonical(edited) != text:
-        raise InvalidRequest("edited_arguments: must be a JSON object in its canonical form (RFC 8785)")
-    return edited
-
-
-def _same(vote: Vote, decision: Decision, by: Actor) -> bool:
-    return (vote.principal, vote.verdict, vote.feedback, vote.edited_arguments) == (
-        by.principal,
-        decision.verdict,
-        decision.feedback,
-        decision.edited_arguments,
-    )
-
-
-def _resolution(approval: ApprovalRequest, decision: Decision, by: Actor, via: Via) -> dict[str, Any]:
-    resolution: dict[str, Any] = {"by": by.principal, "via": via.value, "feedback": decision.feedback}
-    if by.asserted_by:
-        resolution["asserted_by"] = by.asserted_by
-    if decision.edited_arguments is not None:
-        edited = _edited_object(decision.edited_arguments)
-        preview = None if approval.preview is None else json.loads(approval.preview)
-        resolution["edited_arguments"] = decision.edited_arguments
-        resolution["edited_digest"] = call_digest(approval.tool_name, approval.tool_version, edited, preview)
-    return resolution
 
 
 _WORDS: Mapping[str, str] = {

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent_runtime.core.approval import ApprovalStatus, Ended
+from agent_runtime.core.approval import ApprovalStatus
 from agent_runtime.core.canonical import canonical
+from agent_runtime.core.deciding import Ended
 from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, NotFound

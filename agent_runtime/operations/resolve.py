@@ -8,18 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from agent_runtime.core.approval import (
-    ApprovalRequest,
-    ApprovalStatus,
-    Counted,
-    Decision,
-    Ended,
-    Kind,
-    Repeated,
-    already_resolved,
-    decide,
-)
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Decision, Kind, already_resolved
 from agent_runtime.core.canonical import canonical
+from agent_runtime.core.deciding import Counted, Ended, Repeated, decide
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE, StepStatus
 from agent_runtime.core.journal import answer, refusal

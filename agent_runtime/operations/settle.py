@@ -6,15 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent_runtime.core.approval import (
-    ApprovalRequest,
-    ApprovalStatus,
-    Ended,
-    Kind,
-    Outcome,
-    already_resolved,
-)
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind, Outcome, already_resolved
 from agent_runtime.core.canonical import canonical, digest
+from agent_runtime.core.deciding import Ended
 from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Actor, Via

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures.thread  # noqa: F401 - its exit hook must be registered before ours, see _at_exit
+import concurrent.futures.thread  # also registers its exit hook, before ours: see _at_exit
 import functools
 import os
 import threading
@@ -27,6 +27,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Call = Callable[[], Coroutine[Any, Any, R]]
 
+LOOK_EVERY = 1.0
+"""Seconds between looks whether the loop that a caller waits for is still there."""
+
 
 class Home:
     """The event loop that something lives on, and the ways to it from elsewhere."""
@@ -40,6 +43,10 @@ class Home:
         self.refuse_to_block(name)
         submitted = self._submit(call)
         try:
+            while not submitted.done() and not self._loop.is_closed():
+                concurrent.futures.wait([submitted], timeout=LOOK_EVERY)
+            if not submitted.done():
+                raise RuntimeClosed()
             return submitted.result()
         except CancelledError as error:
             raise RuntimeClosed() from error
@@ -56,14 +63,25 @@ class Home:
         """Awaits a coroutine at home, from this loop, whichever that is."""
         if _running_loop() is self._loop:
             return await call()
-        return await asyncio.wrap_future(self._submit(call))
+        awaited = asyncio.wrap_future(self._submit(call))
+        try:
+            while not awaited.done() and not self._loop.is_closed():
+                await asyncio.wait([awaited], timeout=LOOK_EVERY)
+            if not awaited.done() or awaited.cancelled():
+                raise RuntimeClosed()
+            return awaited.result()
+        finally:
+            awaited.cancel()
 
     def _submit(self, call: Call[R]) -> Future[R]:
         if self._process != os.getpid():
             raise RuntimeClosed("this runtime was opened before a fork; open one in each process")
-        if self._loop.is_closed():
-            raise RuntimeClosed()
-        return asyncio.run_coroutine_threadsafe(call(), self._loop)
+        coroutine = call()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError as error:  # the loop is closed
+            coroutine.close()
+            raise RuntimeClosed() from error
 
 
 class AtHome(Protocol):

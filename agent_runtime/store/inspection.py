@@ -59,11 +59,12 @@ async def inspect_database(database_url: str) -> Inspection:
     """Looks at `database_url`. Raises InvalidSetting, or StoreUnavailable where it can't be opened or written."""
     url = parse_database_url(database_url)
     if url.get_backend_name() == "sqlite":
-        return await asyncio.to_thread(_inspect_file, Path(url.database or "").absolute())
+        return await asyncio.to_thread(_inspect_file, Path(url.database or ""))
     return await _inspect_server(url)
 
 
 def _inspect_file(path: Path) -> Inspection:
+    path = path.absolute()
     if not path.exists():
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise StoreUnavailable(f"{path} does not exist, and its folder may not be written")

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from agent_runtime.core.approval import ApprovalStatus, Decision, Ended, Verdict
+from agent_runtime.core.approval import ApprovalStatus, Decision, Verdict
 from agent_runtime.core.canonical import call_digest
+from agent_runtime.core.deciding import Ended
 from agent_runtime.core.duration import DAY, HOUR
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via

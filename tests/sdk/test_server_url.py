@@ -153,9 +153,22 @@ async def test_cancel(server_url: str, model: ScriptedModel) -> None:
     async with AgentRuntime(server_url=server_url) as runtime:
         handle = await runtime.start_async("refund_agent", "Refund ORD-1")
         await waiting(handle)
-        await handle.cancel_async("not now")
+        reason = "not now " * 1_000
+        await handle.cancel_async(reason)
         result = await handle.get_result_async()
-        assert (result.status, result.reason) == ("cancelled", "not now")
+        assert (result.status, result.reason) == ("cancelled", reason)
+
+
+async def test_events_of_any_size(server_url: str, model: ScriptedModel) -> None:
+    model.says(REFUND, "Done.")
+    edited = {"order_id": "ORD-1" * 30_000, "amount": 1}
+    async with AgentRuntime(server_url=server_url) as runtime, AsyncClient(server_url) as client:
+        handle = await runtime.start_async("refund_agent", "Refund ORD-1")
+        await waiting(handle)
+        await handle.approve_async(edited_arguments=edited)
+        assert (await handle.get_result_async()).tool_calls[0]["args"] == edited
+        told = [event async for event in client.events(handle.execution_id) if event["type"] == "approval.approved"]
+        assert told[0]["data"]["edited_arguments"] == edited
 
 
 async def test_the_client(server_url: str, model: ScriptedModel, ledger: Ledger) -> None:

@@ -15,20 +15,16 @@ from hypothesis import strategies as st
 from agent_runtime.core.approval import (
     ApprovalRequest,
     ApprovalStatus,
-    Counted,
     Decision,
-    Ended,
     Kind,
-    Repeated,
-    Transition,
     Verdict,
     Vote,
     already_resolved,
-    decide,
     parse_verdict,
     status_in_words,
 )
 from agent_runtime.core.canonical import call_digest
+from agent_runtime.core.deciding import Counted, Ended, Repeated, Transition, decide
 from agent_runtime.core.duration import HOUR
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, SYSTEM, Actor, Via
