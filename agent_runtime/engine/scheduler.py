@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from agent_runtime.operations.sweep import sweep
 from agent_runtime.store.database import Database
 
 log = structlog.get_logger(__name__)
+logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that is skipped while one runs is no news
 
 EVERY = 1
 """Seconds between ticks; the guard in `resolve` refuses late decisions, so nothing finer is needed."""

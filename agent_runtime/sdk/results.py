@@ -90,7 +90,7 @@ def status_of(snapshot: Snapshot) -> AgentStatus:
         execution_id=snapshot.execution_id,
         status=str(snapshot.status),
         is_running=snapshot.running,
-        is_waiting=snapshot.status == ExecutionStatus.waiting,
+        is_waiting=snapshot.waiting,
         is_complete=snapshot.complete,
         output=snapshot.output,
         reason=snapshot.reason,

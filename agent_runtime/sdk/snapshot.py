@@ -37,7 +37,12 @@ class Snapshot:
 
     @property
     def running(self) -> bool:
-        return self.status in {ExecutionStatus.queued, ExecutionStatus.running}
+        return not self.complete and not self.waiting
+
+    @property
+    def waiting(self) -> bool:
+        """It, or one that it called, waits for people. One that waits for its own call to end is running."""
+        return self.status == ExecutionStatus.waiting and bool(self.pending)
 
     @property
     def pending(self) -> list[Mapping[str, Any]]:

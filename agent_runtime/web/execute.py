@@ -22,7 +22,7 @@ from agent_runtime.web.authentication import DATABASE, Identity
 from agent_runtime.web.bodies import StartBody, body_of
 from agent_runtime.web.endpoint import Endpoint, answered
 from agent_runtime.web.queries import LONGEST_WAIT
-from agent_runtime.web.views import execution_with_steps
+from agent_runtime.web.views import execution_answer, execution_with_steps
 from agent_runtime.web.waiting import wait_until
 
 WORKER_HORIZON = 30 * SECOND
@@ -30,9 +30,6 @@ WORKER_HORIZON = 30 * SECOND
 
 _TARGET = re.compile(r"(?P<agent>[A-Za-z_][\w-]*)(?:\.(?P<reasoner>[A-Za-z_][\w-]*))?", re.ASCII)
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
-_AT_REST = frozenset(
-    {ExecutionStatus.waiting, ExecutionStatus.succeeded, ExecutionStatus.failed, ExecutionStatus.cancelled}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +66,14 @@ async def start_and_wait(request: web.Request, identity: Identity, wanted: Targe
     async def at_rest() -> bool:
         nonlocal execution
         execution = await database.one(GET_EXECUTION, b_id=execution.execution_id) or execution
-        if execution.status in _AT_REST:
-            return True
-        return execution.status == ExecutionStatus.queued and await no_worker(database, execution.agent)
+        if execution.status == ExecutionStatus.queued:
+            return await no_worker(database, execution.agent)
+        shown = await execution_answer(database, execution)
+        return shown.is_complete or shown.is_waiting
 
     await wait_until(request, f"execution:{execution.execution_id}", at_rest, seconds=LONGEST_WAIT)
-    return await _started(request, execution, 200 if execution.status in _AT_REST else 202)
+    shown = await execution_answer(database, execution)
+    return await _started(request, execution, 200 if shown.is_complete or shown.is_waiting else 202)
 
 
 async def _start(request: web.Request, identity: Identity, wanted: Target) -> Execution:

@@ -37,9 +37,8 @@ async def execution_answer(database: Database, execution: Execution) -> Executio
     pending: list[ApprovalRequest] = []
     if execution.open_approvals:
         pending = await _approvals(database, execution.execution_id, PENDING_OF_EXECUTION)
-    return ExecutionAnswer(
-        **_execution(execution), pending_approvals=[await approval_answer(database, approval) for approval in pending]
-    )
+    shown = [await approval_answer(database, approval) for approval in pending]
+    return ExecutionAnswer(**_execution(execution, asks=bool(shown)), pending_approvals=shown)
 
 
 async def execution_with_steps(database: Database, execution: Execution) -> ExecutionWithSteps:
@@ -54,10 +53,11 @@ async def execution_with_steps(database: Database, execution: Execution) -> Exec
         # A model may use an id twice; then both calls are masked by the paths of both.
         paths[step.call_id] = (*paths.get(step.call_id, ()), *redacted.get(step.approval_request_id, ()))
     shown = [await approval_answer(database, approval) for approval in approvals]
+    pending = [approval for approval in shown if approval.status == ApprovalStatus.pending]
     return ExecutionWithSteps(
-        **_execution(execution),
+        **_execution(execution, asks=bool(pending)),
         input=masked(json.loads(execution.input)),
-        pending_approvals=[approval for approval in shown if approval.status == ApprovalStatus.pending],
+        pending_approvals=pending,
         approvals=shown,
         steps=[_step(step, paths) for step in steps],
     )
@@ -115,15 +115,17 @@ async def event_answers(database: Database, rows: Sequence[Any]) -> list[EventAn
     return shown
 
 
-def _execution(execution: Execution) -> dict[str, Any]:
+def _execution(execution: Execution, *, asks: bool) -> dict[str, Any]:
+    """`asks`: it, or one that it called, waits for people. One that waits for its own call to end is running."""
+    waiting = execution.status == ExecutionStatus.waiting
     return {
         "execution_id": execution.execution_id,
         "agent": execution.agent,
         "agent_version": execution.agent_version,
         "reasoner": execution.reasoner,
         "status": execution.status,
-        "is_running": execution.status in {ExecutionStatus.queued, ExecutionStatus.running},
-        "is_waiting": execution.status == ExecutionStatus.waiting,
+        "is_running": execution.status in {ExecutionStatus.queued, ExecutionStatus.running} or (waiting and not asks),
+        "is_waiting": waiting and asks,
         "is_complete": execution.terminal,
         "result": None if execution.result is None else json.loads(execution.result).get("result"),
         "error": None if execution.error is None else json.loads(execution.error),

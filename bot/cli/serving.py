@@ -114,7 +114,8 @@ def configure_logging() -> None:
 
 def stop_at_end_of_input(stop: asyncio.Event) -> None:
     """Where standard input is a pipe, its end stops the process: it never outlives the parent at the other end."""
-    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+    kind = os.fstat(0).st_mode
+    if not stat.S_ISFIFO(kind) and not stat.S_ISSOCK(kind):  # some parents make their pipes of sockets
         return
     loop = asyncio.get_running_loop()
 

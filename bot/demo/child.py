@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent_runtime.errors import CountersignError
 
@@ -27,7 +28,16 @@ class Child:
     process: asyncio.subprocess.Process
 
     @classmethod
-    async def start(cls, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
+    async def start(
+        cls,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        folder: Path | None = None,
+    ) -> Child:
+        """Starts it with exactly this environment, in `folder` (None: where the parent is)."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -36,6 +46,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(environment),
+            cwd=folder,
             start_new_session=True,  # Ctrl-C reaches the parent alone, which stops the children in order
         )
         return cls(name, process)

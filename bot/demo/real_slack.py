@@ -148,12 +148,15 @@ class _Processes:
 
 
 def server_environment(environment: Mapping[str, str], database_url: str, model_url: str) -> dict[str, str]:
-    """The server's: Slack's settings as they are, the model's never."""
+    """The server's: Slack's settings and proxies as they are, the model's settings never, and no proxy before it."""
+    direct = ",".join(filter(None, [environment.get("NO_PROXY") or environment.get("no_proxy"), "127.0.0.1"]))
     return {name: value for name, value in environment.items() if not name.startswith(_MODELS)} | {
         "COUNTERSIGN_DATABASE_URL": database_url,
         "COUNTERSIGN_DEFAULT_AGENT": AGENT,
         "OPENAI_BASE_URL": f"{model_url}/v1",
         "OPENAI_API_KEY": "scripted",
+        "NO_PROXY": direct,
+        "no_proxy": direct,
     }
 
 

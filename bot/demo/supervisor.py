@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import sys
@@ -19,7 +18,7 @@ from typing import Protocol
 import aiohttp
 
 from bot.demo.child import Child, ChildFailed
-from bot.demo.workspace import server_environment, workspace
+from bot.demo.workspace import local_environment, server_environment, workspace
 
 SAMPLES = ("refund_agent", "prod_change_demo")
 STARTS_WITHIN = 50.0
@@ -99,12 +98,7 @@ class Demo:
         config_file.touch(mode=0o600)
         config_file.write_text(self._config.model_dump_json())
         (sandbox, sandbox_url), (_, model_url) = await asyncio.gather(
-            self._spawn(
-                "the local Slack workspace",
-                "bot.sandbox",
-                ["--port", str(self._ports.sandbox), "--config", str(config_file)],
-            ),
-            self._spawn("the scripted model", "bot.scripted_model", []),
+            self._start_sandbox(config_file), self._spawn("the scripted model", "bot.scripted_model", [])
         )
         self._environment = server_environment(self._config, self._folder, sandbox_url, model_url)
         self._listening.append(asyncio.create_task(self._obey(sandbox)))
@@ -123,13 +117,22 @@ class Demo:
             await self._server.stop(STOPS_WITHIN)
         await asyncio.gather(*(child.stop(STOPS_WITHIN) for child in self._children))
 
+    async def _start_sandbox(self, config_file: Path) -> tuple[Child, str]:
+        port = self._ports.sandbox
+        arguments = ["--port", str(port), "--config", str(config_file)]
+        try:
+            return await self._spawn("the local Slack workspace", "bot.sandbox", arguments)
+        except ChildFailed as error:
+            hint = f" (COUNTERSIGN_SANDBOX_PORT is {port}; choose another, or 0 for any free one)" if port else ""
+            raise ChildFailed(error.message + hint) from error
+
     async def _spawn(self, name: str, module: str, arguments: list[str]) -> tuple[Child, str]:
-        child = await Child.start(name, module, arguments, os.environ)
+        child = await Child.start(name, module, arguments, local_environment(), folder=self._folder)
         self._children.append(child)
         return child, await ready_url(child)
 
     async def _start_server(self) -> str:
-        server = await start_server(self._server_port, self._environment)
+        server = await start_server(self._server_port, self._environment, self._folder)
         self._server = server
         url = await server_url(server)
         self._server_port = int(url.rpartition(":")[2])
@@ -172,12 +175,12 @@ async def _until_answered(http: aiohttp.ClientSession, messages_url: str) -> Non
         await asyncio.sleep(0.1)
 
 
-async def start_server(port: int, environment: Mapping[str, str]) -> Child:
-    """The server with the sample agents, on loopback."""
+async def start_server(port: int, environment: Mapping[str, str], folder: Path | None = None) -> Child:
+    """The server with the sample agents, on loopback. It reads the `.env` of `folder` (None: where the parent is)."""
     arguments = ["serve", "--host", "127.0.0.1", "--port", str(port)]
     for sample in SAMPLES:
         arguments += ["--agents", f"{samples_package()}.{sample}:agent"]
-    return await Child.start("the server", "bot", arguments, environment)
+    return await Child.start("the server", "bot", arguments, environment, folder=folder)
 
 
 async def server_url(server: Child) -> str:

@@ -12,6 +12,7 @@ _REAL = ("SLACK_", "OPENAI_", "ANTHROPIC_", "COUNTERSIGN_")
 _KEPT = ("COUNTERSIGN_APPROVAL_WEBHOOK_SECRET", "COUNTERSIGN_WEBHOOK_SIGNATURES", "COUNTERSIGN_DEMO_LEDGER")
 """Settings that reach no real account; all others of these families are left out, so that the demo reaches nothing."""
 
+_HERE = "127.0.0.1,localhost,::1"
 
 REFUND = "Customer Alex (cust_001) wants a refund on order ORD-8821"
 ROLLOUT = "Review change CHG-901 and execute if safe."
@@ -57,12 +58,17 @@ def workspace() -> SandboxConfig:
     )
 
 
+def local_environment() -> dict[str, str]:
+    """This process's environment without any real setting, and with no proxy before what is on this machine."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_REAL) or name in _KEPT}
+    return environment | {"NO_PROXY": _HERE, "no_proxy": _HERE}
+
+
 def server_environment(config: SandboxConfig, folder: Path, sandbox_url: str, model_url: str) -> dict[str, str]:
     """The server's whole environment: the local workspace, the scripted model, a database in `folder`."""
     reviewers = [user.id for user in config.users if user.role == "reviewer"]
     escalations = config.channels[2].id
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_REAL) or name in _KEPT}
-    return environment | {
+    return local_environment() | {
         "COUNTERSIGN_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'countersign.db'}",
         "COUNTERSIGN_SLACK_API_URL": f"{sandbox_url}/api/",
         "SLACK_BOT_TOKEN": config.bot_token,
@@ -73,5 +79,7 @@ def server_environment(config: SandboxConfig, folder: Path, sandbox_url: str, mo
         "COUNTERSIGN_REVIEWERS": ",".join(reviewers),
         "COUNTERSIGN_ESCALATION_CHANNEL": escalations,
         "COUNTERSIGN_ESCALATION_REVIEWERS": ",".join(reviewers[-1:]),
-        "COUNTERSIGN_DEMO_LEDGER": os.environ.get("COUNTERSIGN_DEMO_LEDGER", str(folder / "ledger.jsonl")),
+        "COUNTERSIGN_DEMO_LEDGER": str(
+            Path(os.environ.get("COUNTERSIGN_DEMO_LEDGER") or folder / "ledger.jsonl").absolute()
+        ),
     }

@@ -41,10 +41,9 @@ async def test_list_shows_what_waits(countersign: Command, open_rows: Database) 
     }
     some = await countersign.done("approvals", "list", "--status", "all", "--limit", "1")
     assert "more than 1" in some.err
-    for option in ("--status", "--kind"):
-        wrong = await countersign("approvals", "list", option, "odd")
-        assert wrong.status == 2
-        assert option in wrong.err
+    wrong = await countersign("approvals", "list", "--kind", "odd")
+    assert wrong.status == 2
+    assert "--kind" in wrong.err
 
 
 async def test_show_is_all_that_one_needs_to_decide(countersign: Command, open_rows: Database) -> None:
@@ -154,10 +153,9 @@ async def test_settle_a_call_in_doubt(countersign: Command, open_rows: Database)
     assert plain.status == 2
     assert "settled" in plain.err
 
-    for arguments in (["stop", "--result", "1"], ["happened", "--result", "{oops"]):
-        wrong = await countersign("approvals", "settle", identifier, *arguments)
-        assert wrong.status == 2
-        assert "--result" in wrong.err
+    wrong = await countersign("approvals", "settle", identifier, "stop", "--result", "1")
+    assert wrong.status == 2
+    assert "--result" in wrong.err
     answer = await countersign.done(
         "approvals", "settle", identifier, "happened", "--result", '{"refunded": true}', "-m", "seen at the bank"
     )
@@ -177,10 +175,8 @@ async def test_settled_as_not_happened_is_asked_again(countersign: Command, open
 
 
 async def test_unknown_ids(countersign: Command) -> None:
-    for arguments in (["show"], ["approve"], ["reject"], ["request-changes", "-m", "x"], ["settle"]):
-        name, *options = arguments
-        outcome = ["stop"] if name == "settle" else []
-        answer = await countersign("approvals", name, "apr_none", *outcome, *options)
+    for name, *options in (["show"], ["approve"], ["settle", "stop"]):
+        answer = await countersign("approvals", name, "apr_none", *options)
         assert answer.status == 1, answer
         assert "apr_none" in answer.err
 

@@ -168,6 +168,13 @@ async def test_a_model_that_is_not_listed_and_a_service_that_is_gone() -> None:
     assert "OPENAI_BASE_URL" in gone.remedy
 
 
+async def test_a_model_of_no_service() -> None:
+    assert (
+        "no service is called 'mistral'"
+        in only(await check_models(Settings(model="mistral/large"), []), Level.bad).text
+    )
+
+
 async def test_every_service_that_agents_name_is_looked_at() -> None:
     found = await check_models(Settings(), ["anthropic/claude", "gpt-4o"])
     assert [one.text.split(" ")[0] for one in found] == ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]

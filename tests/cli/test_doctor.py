@@ -83,10 +83,8 @@ async def test_json(bare: Command) -> None:
     ("changed", "about", "words"),
     [
         ({"SLACK_BOT_TOKEN": "xapp-local-workspace"}, "Slack", "SLACK_BOT_TOKEN: must begin with xoxb-"),
-        ({"SLACK_APP_TOKEN": "xapp-of-somebody-else"}, "Slack app token", "does not know it"),
         ({"COUNTERSIGN_REVIEWERS": "api:ci"}, "reviewers", "api:ci is no valid token"),
         ({"COUNTERSIGN_CHECKPOINTS": "missing.toml"}, "policy", "missing.toml"),
-        ({"COUNTERSIGN_MODEL": "mistral/large"}, "model", "no service is called 'mistral'"),
     ],
 )
 async def test_a_fault_is_named_with_its_remedy(

@@ -45,7 +45,6 @@ async def test_an_empty_list_says_how_to_make_one(countersign: Command) -> None:
     ("arguments", "word"),
     [
         (["ci", "--scope", "everything"], "scopes"),
-        (["a b", "--scope", "read"], "name"),
         (["ci", "--scope", "read", "--for", "U123"], "slack:TEAM:USER"),
     ],
 )

@@ -60,13 +60,11 @@ async def test_version(bare: Command) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["nonsense"],
         ["approvals", "show"],
         ["approvals", "list", "--limit", "0"],
         ["approvals", "settle", "apr_1", "perhaps"],
         ["approvals", "request-changes", "apr_1"],
         ["tokens", "create", "ci"],
-        ["manifest", "--mode", "pigeon"],
     ],
 )
 async def test_usage_errors_have_status_2(countersign: Command, arguments: list[str]) -> None:
@@ -85,7 +83,6 @@ async def test_usage_errors_have_status_2(countersign: Command, arguments: list[
         ),
         ({"COUNTERSIGN_DATABASE_URL": "sqlite:///no/such/folder/x.db"}, ["COUNTERSIGN_DATABASE_URL", "does not exist"]),
         ({"COUNTERSIGN_APPROVAL_WEBHOOK_SECRET": "short"}, ["COUNTERSIGN_APPROVAL_WEBHOOK_SECRET", "at least 16"]),
-        ({"COUNTERSIGN_PORT": "eighty"}, ["COUNTERSIGN_PORT"]),
     ],
 )
 async def test_a_setting_that_cannot_be_used_is_named_with_the_remedy(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,10 +13,15 @@ import pytest
 import pytest_asyncio
 
 from tests.databases import sqlite_url
+from tests.e2e.process import ProductProcess, environment
 from tests.e2e.room import Room
 from tests.e2e.stack import VARIANTS, Stack, Variant, open_stack
 
 NewStack = Callable[..., Awaitable[Stack]]
+StartDemo = Callable[..., ProductProcess]
+
+TEMPORARY = "temporary"
+"""Where a demo's own folder is made, below the one in which it was started."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,3 +75,20 @@ async def new_stack(variant: Variant, request: pytest.FixtureRequest, tmp_path: 
             return await opening.enter_async_context(open_stack(variant, url, tmp_path, **settings))
 
         yield opened
+
+
+@pytest.fixture
+async def start_demo(tmp_path: Path) -> AsyncIterator[StartDemo]:
+    """Starts demos in an empty folder; settings by keyword."""
+    started: list[ProductProcess] = []
+    (tmp_path / TEMPORARY).mkdir()
+
+    def demo(**settings: str) -> ProductProcess:
+        ports = {"COUNTERSIGN_PORT": "0", "COUNTERSIGN_SANDBOX_PORT": "0", "TMPDIR": str(tmp_path / TEMPORARY)}
+        given = environment(**ports | settings)
+        started.append(ProductProcess.start([sys.executable, "-m", "bot", "demo"], given, tmp_path, "demo"))
+        return started[-1]
+
+    yield demo
+    for each in started:
+        await asyncio.to_thread(each.abandon)

@@ -37,7 +37,7 @@ async def test_one_shows_what_it_waits_for_and_what_it_did(api: Api, world: Worl
 async def test_what_it_called_waits_with_it(api: Api, world: World) -> None:
     parent = await world.claimed(await world.started())
     wanted = Record("call:child", 0, StepKind.call, AGENT, "")
-    await world.database.write(call_child, parent, wanted, Start(AGENT, {"prompt": "x"}), [])
+    await world.database.write(call_child, parent, wanted, [], Start(AGENT, {"prompt": "x"}))
     await world.database.write(park, parent, parent.signals)
     approval = await world.gated(await world.claimed())
     assert approval.execution_id != parent.execution_id
