@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 
 from agent_runtime.store.database import Database
 from tests.clock import Clock
@@ -48,6 +49,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _wanted(config: pytest.Config) -> list[str]:
     return [kind.strip() for kind in str(config.getoption("--databases")).split(",") if kind.strip()]
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    """What a test configures (the SDK quietens a script's logs) ends with it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -79,9 +79,7 @@ async def decision(request: web.Request, identity: Identity, approval: ApprovalR
         edited_arguments=_edited(body, approval),
         digest=body.digest,
     )
-    resolution = await database.write(
-        resolve, approval.approval_request_id, made, by=identity.actor, via=Via.api
-    )
+    resolution = await database.write(resolve, approval.approval_request_id, made, by=identity.actor, via=Via.api)
     return answered(await decided_answer(database, resolution))
 
 

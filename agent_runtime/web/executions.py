@@ -54,9 +54,7 @@ async def cancelled(request: web.Request, identity: Identity, execution: Executi
     if execution.requested_by != identity.actor.principal and not identity.actor.operator:
         raise NotAuthorized("somebody else started this execution; cancelling it needs a token with the scope decide")
     body = await body_of(request, CancelBody, optional=True)
-    ended = await database.write(
-        cancel, execution.execution_id, by=identity.actor, via=Via.api, reason=body.reason
-    )
+    ended = await database.write(cancel, execution.execution_id, by=identity.actor, via=Via.api, reason=body.reason)
     return answered(await execution_with_steps(database, ended))
 
 

@@ -45,9 +45,7 @@ async def execution_with_steps(database: Database, execution: Execution) -> Exec
     """The execution with what it waits for and what it has done."""
     steps = await database.all(JOURNAL, b_id=execution.execution_id)
     approvals = await _approvals(database, execution.execution_id, OF_EXECUTION)
-    redacted: dict[str | None, Paths] = {
-        approval.approval_request_id: approval.policy.redact for approval in approvals
-    }
+    redacted: dict[str | None, Paths] = {approval.approval_request_id: approval.policy.redact for approval in approvals}
     paths: dict[str, Paths] = {}
     for step in steps:
         # A model may use an id twice; then both calls are masked by the paths of both.

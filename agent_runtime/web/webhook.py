@@ -43,9 +43,7 @@ async def received(request: web.Request, identity: Identity, _: None) -> web.Str
     require_eligible(approval, SENDER, Via.webhook)
     body = validated(sent, WebhookBody)
     made = Decision(parse_verdict(body.decision), body.feedback or "")
-    resolution = await database.write(
-        resolve, approval.approval_request_id, made, by=SENDER, via=Via.webhook
-    )
+    resolution = await database.write(resolve, approval.approval_request_id, made, by=SENDER, via=Via.webhook)
     return answered(await decided_answer(database, resolution))
 
 

@@ -140,9 +140,12 @@ def test_the_server_gets_the_scripted_model_and_no_key() -> None:
         "COUNTERSIGN_MODEL": "x/y",
         "SLACK_BOT_TOKEN": "xoxb-1",
     }
-    environment = real_slack.server_environment(given, "sqlite:///x.db", "http://127.0.0.1:1")
+    environment = real_slack.server_environment(
+        given | {"NO_PROXY": "intranet.example"}, "sqlite:///x.db", "http://127.0.0.1:1"
+    )
     assert environment["OPENAI_BASE_URL"] == "http://127.0.0.1:1/v1"
     assert environment["SLACK_BOT_TOKEN"] == "xoxb-1"
+    assert environment["no_proxy"] == environment["NO_PROXY"] == "intranet.example,127.0.0.1"
     assert not {"sk-1", "sk-2", "x/y"} & set(environment.values())
 
 

@@ -176,7 +176,6 @@ class World:
         assert found is not None
         return found
 
-
     def database_files(self) -> list[Path]:
         """The files that hold a SQLite database."""
         path = Path(self.database.url.database or "")

@@ -42,7 +42,8 @@ async def test_what_it_called_waits_with_it(api: Api, world: World) -> None:
     approval = await world.gated(await world.claimed())
     assert approval.execution_id != parent.execution_id
     shown = (await api.get(f"{EXECUTIONS}/{parent.execution_id}")).json
-    listed = (await api.get(f"{EXECUTIONS}?status=waiting")).json["items"][-1]
+    waiting = (await api.get(f"{EXECUTIONS}?status=waiting")).json["items"]
+    listed = next(item for item in waiting if item["execution_id"] == parent.execution_id)
     for answer in (shown, listed):
         assert answer["execution_id"] == parent.execution_id
         (pending,) = answer["pending_approvals"]
