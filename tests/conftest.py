@@ -54,9 +54,11 @@ def _wanted(config: pytest.Config) -> list[str]:
 @pytest.fixture(autouse=True)
 def _logging_stays_as_it_was() -> Iterator[None]:
     """What a test configures (the SDK quietens a script's logs) ends with it."""
-    before = structlog.get_config()
+    before = structlog.get_config() if structlog.is_configured() else None
     yield
-    structlog.configure(**before)
+    structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from agent_runtime.engine.model import Model, ModelRequest
 from agent_runtime.engine.output import fitted
 from agent_runtime.errors import InvalidRequest, ModelUnavailable
 
-TRIES = 4
-"""Tries while the model's service is away, one, two and four seconds apart."""
+TRIES = 3
+"""Tries while the model's service is away, one and two seconds apart; then the execution is postponed."""
 
 
 async def ask(model: Model, name: str, system: str, user: str, schema: Any) -> dict[str, Any]:

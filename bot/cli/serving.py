@@ -28,10 +28,10 @@ def serve(
     """Serve agents, the HTTP API, timers, and Slack where its tokens are set. Ctrl-C stops it cleanly."""
     from agent_runtime import server
     from agent_runtime.loading import load_agents
-    from agent_runtime.settings import Settings, load
+    from bot.settings import slack_settings
 
     configure_logging()
-    settings: Settings = load(Settings, env_file=ENV_FILE, host=host, port=port)
+    settings = slack_settings(env_file=ENV_FILE, host=host, port=port)  # all of them, before anything is opened
     loaded = load_agents(agents or [])
 
     def ready(up: server.Server) -> None:

@@ -9,11 +9,11 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -23,7 +23,8 @@ from bot.demo.workspace import local_environment, server_environment, workspace
 SAMPLES = ("refund_agent", "prod_change_demo")
 STARTS_WITHIN = 50.0
 STOPS_WITHIN = 10.0
-FIRST_CARD_WITHIN = 2.5
+CONNECTS_WITHIN = 30.0
+FIRST_CARD_WITHIN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +157,37 @@ class Demo:
     async def _ask_first(self, sandbox_url: str) -> None:
         """The first scenario, so that a card waits when the page is opened."""
         async with aiohttp.ClientSession() as http:
-            url = f"{sandbox_url}/sandbox/api/scenarios/{self._config.scenarios[0].id}"
-            async with http.post(url, json={}) as answer:
+            control = f"{sandbox_url}/sandbox/api"
+            if not await _shows(http, f"{control}/state", _bot_is_connected, CONNECTS_WITHIN):
+                raise ChildFailed(f"the server did not connect to the workspace within {CONNECTS_WITHIN:.0f} s")
+            async with http.post(f"{control}/scenarios/{self._config.scenarios[0].id}", json={}) as answer:
                 if answer.status >= 400:
                     raise ChildFailed(f"the local workspace refused the first message: {await answer.text()}")
                 channel = (await answer.json())["channel"]
-            await _until_answered(http, f"{sandbox_url}/sandbox/api/channels/{channel}/messages")
+            # Where it takes longer, the card comes while the page is looked at.
+            await _shows(http, f"{control}/channels/{channel}/messages", _card_is_up, FIRST_CARD_WITHIN)
 
 
-async def _until_answered(http: aiohttp.ClientSession, messages_url: str) -> None:
-    """Until the bot has put up the card, or FIRST_CARD_WITHIN is over: then it comes while the page is looked at."""
+async def _shows(
+    http: aiohttp.ClientSession, url: str, wanted: Callable[[dict[str, Any]], bool], within: float
+) -> bool:
+    """Whether the workspace comes to show what is wanted within so many seconds."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + FIRST_CARD_WITHIN
+    until = loop.time() + within
     while loop.time() < until:
-        async with http.get(messages_url) as answer:
-            if any("approval.approve" in json.dumps(message) for message in (await answer.json())["messages"]):
-                return
-        await asyncio.sleep(0.1)
+        async with http.get(url) as answer:
+            if wanted(await answer.json()):
+                return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+def _bot_is_connected(state: dict[str, Any]) -> bool:
+    return bool(state["connections"])
+
+
+def _card_is_up(channel: dict[str, Any]) -> bool:
+    return any("approval.approve" in json.dumps(message) for message in channel["messages"])
 
 
 async def start_server(port: int, environment: Mapping[str, str], folder: Path | None = None) -> Child:

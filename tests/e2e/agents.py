@@ -71,7 +71,7 @@ def _seconds(seconds: float) -> float:
 # The warning comes a sixth of a life before the expiry, and the sweep that notices comes once a second.
 agents = [
     _rollout("quick_rollout", Approval(remind_after="1s", escalate_after="2s", expires_in_hours=_seconds(7.5))),
-    _rollout("patient_rollout", Approval(expires_in_hours=_seconds(10))),
+    _rollout("patient_rollout", Approval(expires_in_hours=_seconds(15))),
     _refund("joint_refund", approval=Approval(quorum=2)),
     _refund("held_refund"),
     _refund("keyed_refund", effect="keyed"),

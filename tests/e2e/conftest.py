@@ -45,7 +45,7 @@ async def _database(variant: Variant, folder: Path, request: pytest.FixtureReque
     if variant.database == "sqlite":
         yield sqlite_url(folder / "countersign.db")
     else:
-        async with request.getfixturevalue("postgres_server").database(empty=True) as url:
+        async with request.getfixturevalue("postgres_server").empty_database() as url:
             yield url
 
 

@@ -55,7 +55,7 @@ class Room:
         await self.clicks(user, message, action_id)
 
         async def opened() -> Json | None:
-            views = (await self.stack.workspace("GET", "/views", user=user))["views"]
+            views = (await self.stack.workspace("GET", "/views", query={"user": user}))["views"]
             return next((view for view in views if view["type"] == "modal"), None)
 
         return await until(opened, f"{user} sees a modal", explain=self.stack.explain)
@@ -72,7 +72,7 @@ class Room:
     async def messages(self, channel: str = "", user: str | None = None) -> list[Json]:
         channel = channel or self.channel
         query = {} if user is None else {"user": user}
-        found = await self.stack.workspace("GET", f"/channels/{channel}/messages", **query)
+        found = await self.stack.workspace("GET", f"/channels/{channel}/messages", query=query)
         return [{**message, "channel": channel} for message in found["messages"]]
 
     async def sees(
@@ -95,7 +95,7 @@ class Room:
 
         async def told() -> Json | None:
             seen = [m for m in await self.messages(user=user) if m["ephemeral_to"] == user]
-            for direct in (await self.stack.workspace("GET", "/channels", user=user))["channels"]:
+            for direct in (await self.stack.workspace("GET", "/channels", query={"user": user}))["channels"]:
                 if direct["is_im"]:
                     seen += await self.messages(direct["id"], user)
             return next((message for message in seen if says(message, *words)), None)

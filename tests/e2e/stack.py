@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +103,9 @@ class Stack:
         """Breaks Slack in these ways (bot.sandbox.faults), and in no others any more."""
         await self.workspace("POST", "/faults", faults)
 
-    async def workspace(self, method: str, path: str, body: Json | None = None, **query: str) -> Json:
+    async def workspace(
+        self, method: str, path: str, body: Json | None = None, *, query: Mapping[str, str] | None = None
+    ) -> Json:
         """A call of the workspace's control endpoints."""
         url = f"{self.sandbox.url}/sandbox/api{path}"
         async with self.http.request(method, url, json=body, params=query) as answer:
@@ -137,10 +139,10 @@ class Stack:
 
     async def _connected(self) -> bool:
         slack = (await self.get("/readyz"))["checks"]["surfaces"]["slack"]
-        return slack["state"] == "connected"
+        return bool(slack["state"] == "connected")
 
     async def _disconnected(self) -> bool:
-        return (await self.workspace("GET", "/state"))["connections"] == 0
+        return not (await self.workspace("GET", "/state"))["connections"]
 
 
 @asynccontextmanager
@@ -180,10 +182,16 @@ def workspace_config(time_scale: float) -> SandboxConfig:
     """The workspace: a room for each test, somebody on call, and Slack's waits made short by `time_scale`."""
     return SandboxConfig(
         users=(*DEFAULT_USERS, UserConfig(id=ON_CALL, name="On Call", email="oncall@example.com")),
-        channels=(*DEFAULT_CHANNELS, *_rooms()),
+        channels=(*map(_with_on_call, DEFAULT_CHANNELS), *_rooms()),
         time_scale=time_scale,
         rate_limit_scale=20,
     )
+
+
+def _with_on_call(channel: ChannelConfig) -> ChannelConfig:
+    if channel.id != ESCALATIONS:
+        return channel
+    return channel.model_copy(update={"members": (*(channel.members or ()), ON_CALL)})
 
 
 def _rooms() -> list[ChannelConfig]:

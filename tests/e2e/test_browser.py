@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.browser import chromium
 from tests.e2e.conftest import NewStack, StartDemo
 from tests.e2e.room import REQUESTER
-from tests.e2e.stack import ESCALATIONS, REVIEWER, Stack
+from tests.e2e.stack import ESCALATIONS, ON_CALL, REVIEWER, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -160,18 +160,18 @@ async def test_nobody_answers_on_the_page(page: Page, new_stack: NewStack, tmp_p
     await screen.sees("Reminder", "@First Reviewer, @Second Reviewer", "It expires")
     await screen.sees("Escalated", "@On Call", "you may decide this now too")
     await screen.picture()
+    await screen.is_user(ON_CALL)
     elsewhere = page.get_by_test_id(f"channel-{ESCALATIONS}")
     await expect(elsewhere.get_by_role("img", name="unread")).to_be_visible()
     await screen.sees("Expires soon")
     expired = await screen.sees("Expired", "nobody decided in time", "apr_")
     await no_buttons(expired)
     await screen.sees("@Alex", "quick_rollout answers", "expired")
-    await expect(screen.thread.locator("[data-testid^=action-]")).to_have_count(0)
+    await expect(screen.thread.get_by_test_id(APPROVE)).to_have_count(0)
     await screen.picture()
     await elsewhere.click()
     escalated = page.get_by_test_id("messages").locator("[data-testid^=message-]").filter(has_text="execute_rollout")
     await expect(escalated).to_contain_text("Expired")
-    await expect(escalated).to_contain_text("@On Call")
     await no_buttons(escalated)
     await screen.picture()
 
@@ -180,10 +180,10 @@ async def test_nobody_answers_on_the_page(page: Page, new_stack: NewStack, tmp_p
 async def test_more_time_on_the_page(page: Page, new_stack: NewStack, tmp_path: Path) -> None:
     screen = await opened(await new_stack(), page, tmp_path)
     await screen.says(f"@Countersign patient_rollout {ROLLOUT}")
-    await screen.open_card()
+    card = await screen.open_card()
     await screen.is_user(REVIEWER)
-    warning = await screen.sees("Expires soon", "@First Reviewer")
-    await warning.get_by_test_id("action-approval.extend").click()
+    await card.get_by_test_id("action-approval.details").click()
+    await page.get_by_role("menuitem", name="More time").click()
     await screen.sees("More time", "it now expires")
     card = await screen.open_card("extended 1×")
     await screen.picture()

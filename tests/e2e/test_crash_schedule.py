@@ -50,7 +50,7 @@ class Reviewers:
             await self.click(REVIEWER, message, "in_doubt.not_happened")
             return
         await self.click(REVIEWER, message, "in_doubt.happened")
-        for view in (await self.stack.workspace("GET", "/views", user=REVIEWER))["views"]:
+        for view in (await self.stack.workspace("GET", "/views", query={"user": REVIEWER}))["views"]:
             values = {"answer": {"text": '{"refunded": true}'}}
             await self.try_to(f"/views/{view['id']}/submit", {"user": REVIEWER, "values": values})
             await self.try_to(f"/views/{view['id']}/close", {"user": REVIEWER, "clear": True})

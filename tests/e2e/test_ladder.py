@@ -54,6 +54,7 @@ async def over(room: Room, approval_request_id: str, channel: str) -> list[Json]
     return await until(closed, f"no open card in {channel}", explain=room.stack.explain)
 
 
+@pytest.mark.variants("sqlite-socket", "postgresql-http")
 async def test_who_was_escalated_to_may_decide_from_then_on(room: Room) -> None:
     thread = await room.asks(f"quick_rollout {ROLLOUT}")
     card = await thread.open_card()
@@ -69,6 +70,7 @@ async def test_who_was_escalated_to_may_decide_from_then_on(room: Room) -> None:
     assert said == []
 
 
+@pytest.mark.variants("sqlite-socket", "postgresql-http")
 async def test_more_time_after_the_warning(room: Room) -> None:
     thread = await room.asks(f"patient_rollout {ROLLOUT}")
     card = await thread.open_card()

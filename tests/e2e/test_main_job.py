@@ -152,7 +152,7 @@ async def test_others_are_refused_with_the_reason(room: Room, user: str, reason:
         await room.clicks(user, card, action)
     if user != FORMER:  # there is no client in which somebody deactivated would read it
         await room.is_told(user, "You can't decide this", reason, f"<@{REVIEWER}>")
-    assert (await room.stack.workspace("GET", "/views", user=user))["views"] == []
+    assert (await room.stack.workspace("GET", "/views", query={"user": user}))["views"] == []
     assert (await thread.execution())["status"] == "waiting"
     assert buttons(await thread.open_card()) == DECIDE
     assert await thread.effects() == []

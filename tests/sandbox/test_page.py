@@ -406,6 +406,18 @@ async def test_scenarios_and_the_servers_switch(page: Page, start_workspace: Sta
     await expect(page.get_by_test_id("server-kill")).to_be_enabled()
 
 
+async def test_a_press_counts_though_the_sidebar_changes_meanwhile(page: Page, workspace: Workspace) -> None:
+    await go(page, workspace)
+    switch = page.get_by_test_id(f"user-switch-{REVIEWER}")
+    await workspace.post(f"channels/{APPROVALS}/members", user=REQUESTER, present=True)
+    await switch.hover()
+    await page.mouse.down()
+    await workspace.client.chat_postMessage(channel=APPROVALS, text="something new")
+    await expect(page.get_by_test_id(f"channel-{APPROVALS}").get_by_role("img", name="unread")).to_be_visible()
+    await page.mouse.up()
+    await expect(switch).to_have_attribute("aria-pressed", "true")
+
+
 async def test_a_channel_with_something_new_is_marked(page: Page, workspace: Workspace) -> None:
     await go(page, workspace, REVIEWER)
     entry = page.get_by_test_id(f"channel-{APPROVALS}")
@@ -428,6 +440,21 @@ async def test_a_link_opens_a_thread(page: Page, workspace: Workspace) -> None:
     await thread.get_by_test_id("thread-composer").press("Enter")
     await expect(thread).to_contain_text("from the thread")
     assert (await workspace.messages())[-1]["thread_ts"] == parent
+
+
+async def test_on_a_first_visit_the_first_thread_opens_by_itself(page: Page, workspace: Workspace) -> None:
+    parent = (await workspace.say("the parent"))["ts"]
+    await page.goto(workspace.sandbox.url)
+    await expect(page.get_by_test_id("messages")).to_contain_text("the parent")
+    thread = page.get_by_test_id("thread-pane")
+    await expect(thread).to_be_hidden()
+    await posted(workspace, text="the first reply", thread_ts=parent)
+    await expect(thread).to_contain_text("the first reply")
+    await page.get_by_test_id("thread-close").click()
+    await expect(thread).to_be_hidden()
+    await posted(workspace, text="another reply", thread_ts=parent)
+    await expect(page.get_by_test_id(f"thread-{parent}")).to_contain_text("2 replies")
+    await expect(thread).to_be_hidden()
 
 
 async def test_without_the_stream_the_page_asks_each_second(page: Page, workspace: Workspace) -> None:

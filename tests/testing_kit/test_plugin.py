@@ -44,7 +44,7 @@ def test_wrong(countersign):
 def test_in_a_users_project(tmp_path: Path) -> None:
     (tmp_path / "test_refunds.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--strict-markers"]
-    command += ["-p", "agent_runtime.testing.plugin", "-p", "no:randomly", "-p", "no:asyncio", str(tmp_path)]
+    command += ["-p", "no:randomly", "-p", "no:asyncio", str(tmp_path)]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert "2 passed" in ended.stdout, ended.stdout + ended.stderr
     assert "1 failed" in ended.stdout

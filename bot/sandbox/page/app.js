@@ -13,7 +13,7 @@ import { Live } from "./live.js";
 import { Modals } from "./modal.js";
 import { at, newestThread, readWorkspace } from "./model.js";
 import { refreshDates } from "./references.js";
-import { go, onPlaceChange, place } from "./route.js";
+import { address, go, onPlaceChange, place } from "./route.js";
 import { Sidebar } from "./sidebar.js";
 import { Thread } from "./thread.js";
 import { TryIt } from "./try_it.js";
@@ -26,6 +26,8 @@ class App {
     this.workspace = null;
     this.model = null;
     this.reading = null;
+    /** Where a visit that named no place has landed: until the reader moves on, its first thread opens by itself. */
+    this.landed = "";
     this.unread = new Unread();
     this.live = new Live(() => this.refresh());
     const actions = new Actions(this);
@@ -61,6 +63,7 @@ class App {
 
   /** Draws another place of the same person at once, and another person's after reading. */
   moved() {
+    if (location.hash !== this.landed) this.landed = "";
     if (place().user === this.workspace?.directory.viewer) this.draw();
     return this.refresh();
   }
@@ -95,12 +98,13 @@ class App {
     if (!this.workspace) return;
     const where = place();
     const model = at(this.workspace, where);
-    if (!where.channel && WIDE.matches) model.thread = newestThread(model.messages);
+    const arriving = WIDE.matches && (!where.channel || location.hash === this.landed);
+    if (arriving) model.thread ||= newestThread(model.messages);
     const viewer = model.directory.viewer;
     this.model = model;
-    if (viewer !== where.user || model.current !== where.channel) {
-      go({ user: viewer, channel: model.current, thread: model.thread }, true);
-    }
+    const here = { user: viewer, channel: model.current, thread: model.thread };
+    if (arriving) this.landed = model.thread ? "" : address(here);
+    if (viewer !== where.user || model.current !== where.channel || (arriving && model.thread)) go(here, true);
     const latest = (channel) => model.latest.get(channel.id);
     if (model.channel && document.visibilityState === "visible")
       this.unread.mark(viewer, model.current, latest(model.channel));

@@ -42,6 +42,25 @@ export function fill(parent, ...children) {
   return append(parent, children);
 }
 
+/**
+ * Gives `parent` these elements, known by their `testid`, and leaves those in place that look the same: a press that
+ * has begun on one still counts.
+ */
+export function renew(parent, ...children) {
+  const wanted = new Map(children.flat(Infinity).map((child) => [child.dataset.testid, child]));
+  for (const old of [...parent.children]) {
+    const anew = wanted.get(old.dataset.testid);
+    if (!anew) old.remove();
+    else if (old.isEqualNode(anew)) wanted.set(old.dataset.testid, old);
+    else old.replaceWith(anew);
+  }
+  let at = parent.firstElementChild;
+  for (const child of wanted.values()) {
+    if (child === at) at = at.nextElementSibling;
+    else parent.insertBefore(child, at);
+  }
+}
+
 /** A line icon out of this page's own set, hidden from screen readers. */
 export function icon(name, className = "icon") {
   return drawing(

@@ -1,7 +1,7 @@
 /** The left side: who one is, the conversations, the connection of the bot. */
 
 import { avatar } from "./directory.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, renew } from "./dom.js";
 import { isConnected } from "./connection.js";
 import { roleOf } from "./roles.js";
 import { HOME } from "./route.js";
@@ -33,12 +33,12 @@ export class Sidebar {
       channels
         .filter(({ is_im }) => is_im === direct)
         .map((channel) => this.channel(channel, model, unread(channel)));
-    fill(
+    renew(
       document.getElementById("people"),
       directory.people().map((user) => this.person(user, directory)),
     );
-    fill(document.getElementById("channels"), entries(false));
-    fill(document.getElementById("direct"), entries(true), this.home(model));
+    renew(document.getElementById("channels"), entries(false));
+    renew(document.getElementById("direct"), entries(true), this.home(model));
     fill(document.getElementById("team"), state.team.name);
     connection(document.getElementById("connection"), state);
     if (focused)

@@ -1,7 +1,7 @@
 /** The "Try it" panel: scenarios to start with one click, and the server's switch. */
 
 import { isConnected } from "./connection.js";
-import { fill, h, icon } from "./dom.js";
+import { h, icon, renew } from "./dom.js";
 
 const ICONS = [
   [/refund/i, "refund"],
@@ -28,30 +28,31 @@ export class TryIt {
     this.drawn = signature;
     const controls = state.server_controls;
     const runs = state.server.state === "running";
-    fill(
+    renew(
       document.getElementById("scenarios"),
       state.scenarios.map((scenario) => this.scenario(scenario)),
     );
-    fill(
+    const kill = () =>
+      this.button(
+        "server-kill",
+        "power",
+        "Stop the server hard",
+        "Kills the bot's process at once (kill -9)",
+        () => this.actions.server("kill"),
+        !runs,
+      );
+    const start = () =>
+      this.button(
+        "server-start",
+        "play",
+        "Start the server again",
+        "Everything that waited goes on",
+        () => this.actions.server("start"),
+        runs && isConnected(state),
+      );
+    renew(
       document.getElementById("server"),
-      controls &&
-        this.button(
-          "server-kill",
-          "power",
-          "Stop the server hard",
-          "Kills the bot's process at once (kill -9)",
-          () => this.actions.server("kill"),
-          !runs,
-        ),
-      controls &&
-        this.button(
-          "server-start",
-          "play",
-          "Start the server again",
-          "Everything that waited goes on",
-          () => this.actions.server("start"),
-          runs && isConnected(state),
-        ),
+      controls ? [kill(), start()] : [],
       this.button(
         "reset",
         "reset",
