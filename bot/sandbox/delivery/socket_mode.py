@@ -85,7 +85,11 @@ class SocketMode:
         if self._tickets.get(request.query.get("ticket", ""), 0) <= self._now():
             return web.json_response({"ok": False, "error": "invalid_ticket"}, status=401)
         socket = web.WebSocketResponse(heartbeat=30)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            log.info("a Socket Mode connection was lost before it was open")
+            return socket
         connection = Connection(socket, request)
         if len(self._connections) >= MAX_CONNECTIONS:
             await socket.send_json(self._disconnect_frame("too_many_websockets"))
