@@ -9,7 +9,7 @@ UV_VERSION := 0.13.8
 PYTEST ?= $(BIN)/python -m pytest
 JOBS ?= 2
 
-.PHONY: help setup demo test lint format unit browser bench lock clean
+.PHONY: help setup demo test lint format unit browser bench picture lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-9s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ browser: setup ## a Chromium for the browser tests
 
 bench: setup ## benchmarks: ratios against the raw driver, taken in the same run
 	$(BIN)/python -m benchmarks
+
+picture: setup browser ## draw docs/card.png anew from the demo's page
+	$(BIN)/python docs/make_card.py
 
 lock: setup ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv lock --quiet --upgrade

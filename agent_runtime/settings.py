@@ -21,7 +21,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """What the runtime needs; the names in the environment are CONTRACT.md's."""
+    """What the runtime needs; their names in the environment are in `.env.example`."""
 
     model_config = SettingsConfigDict(
         env_prefix="COUNTERSIGN_", extra="ignore", populate_by_name=True, hide_input_in_errors=True

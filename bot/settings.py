@@ -96,7 +96,7 @@ class SlackSettings(Settings):
         return URL(self.slack_api_url).host in _LOOPBACK
 
     def approval_defaults(self) -> Approval:
-        """The environment's answers for approvals that are shown in Slack (DESIGN: Default ladder in Slack)."""
+        """The environment's answers for approvals that are shown in Slack."""
         escalates = bool(self.escalation_channel or self.escalation_reviewers)
         return Approval(
             reviewers=self.reviewers or None,

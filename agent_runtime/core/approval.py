@@ -138,7 +138,7 @@ class ApprovalRequest:
         return self.arguments if edited is None else str(edited)
 
     def as_json(self, votes: Sequence[Vote] = ()) -> dict[str, Any]:
-        """The public shape (CONTRACT: a pending approval, in Python and in JSON); arguments unmasked."""
+        """The public shape, the same in Python and in JSON; arguments unmasked."""
         return {
             "approval_request_id": self.approval_request_id,
             "execution_id": self.execution_id,

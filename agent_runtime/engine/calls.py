@@ -59,7 +59,7 @@ class Calls:
         return await self._perform(execution, tool, begun)
 
     async def _recover(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
-        """A call that was started and never finished: what may be done depends on its effect (PROMISES, rule 4)."""
+        """A call that was started and never finished: what may be done depends on its effect."""
         if tool is None:
             return await self._ask(execution, step, f"its process died, and there is no tool called {step.name!r} now")
         if step.effect == "idempotent":

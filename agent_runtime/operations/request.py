@@ -43,7 +43,7 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
     """Asks for a decision on behalf of `execution`, whose row the caller holds and whose open approvals it counts.
 
     `arguments` are `question.arguments` parsed. The expiry clock starts now where nobody is notified, else at the first
-    delivery (DESIGN: Default ladder).
+    delivery.
     """
     policy = question.policy
     clock_started_at, expires_at = (None, None) if policy.notified else ladder.started(policy, tx.now, tx.now)

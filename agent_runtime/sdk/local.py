@@ -45,7 +45,7 @@ REMEMBERED = 1_000
 
 
 class LocalExecutions:
-    """`Executions` on an open replica; decisions are those of the local operator (CONTRACT, Who may decide)."""
+    """`Executions` on an open replica; decisions are those of the local operator."""
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica

@@ -1,0 +1,141 @@
+"""The programs in docs/reasoners.md and docs/from-agentfield.md, run as they stand; what they leave out is supplied."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agent_runtime.agent import Agent
+from tests.engine.conftest import OpenReplica
+from tests.reasoners.running import Answers, asked, begin, decide, notes
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("reasoners.md", "from-agentfield.md")
+TEXT = "\n".join((DOCS / page).read_text() for page in PAGES)
+PROGRAMS = {
+    found[1]: found[0]
+    for found in re.finditer(r"(?<=```python\n)# (\w+)\.py\n.*?(?=^```$)", TEXT, re.DOTALL | re.MULTILINE)
+}
+
+
+def program(name: str, **supplied: Any) -> Agent:
+    """The agent that the program of that name defines."""
+    names = {"__name__": name, **supplied}
+    exec(compile(PROGRAMS[name], f"{name}.py", "exec"), names)
+    app: Agent = names["app"]
+    return app
+
+
+def test_every_python_block_is_a_program_that_is_run_here() -> None:
+    tests = Path(__file__).read_text()
+    assert len(re.findall(r"^```python$", TEXT, re.MULTILINE)) == len(PROGRAMS)
+    assert [name for name in PROGRAMS if f'program("{name}"' not in tests] == []
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.5])
+async def test_refunds(open_replica: OpenReplica, confidence: float) -> None:
+    cases: list[Any] = []
+    paid: list[Any] = []
+
+    async def create(order_id: str, amount: float) -> str:
+        cases.append((order_id, amount))
+        return f"case-{len(cases)}"
+
+    def refund(order_id: str, amount: float, idempotency_key: str) -> str:
+        paid.append((order_id, amount, idempotency_key))
+        return "receipt-1"
+
+    model = Answers({"amount": 29.987, "confidence": confidence})
+    app = program("refunds", case_system=SimpleNamespace(create=create), bank=SimpleNamespace(refund=refund))
+    replica = await open_replica(model, app, parked_at_most=0)
+    run = await begin(replica, agent="refunds", order_id="ORD-8821", complaint="Billed twice.")
+    if confidence < 0.9:
+        await asked(run, "case-1")
+        await decide(run.database, "case-1")
+    assert await run.output() == {"status": "refunded", "receipt": "receipt-1"}
+    assert paid == [("ORD-8821", 29.99, "refund-ORD-8821")]
+    assert cases == ([("ORD-8821", 29.99)] if confidence < 0.9 else [])
+    assert (len(model.asked), await notes(run)) == (1, ["29.99 seems fair"])
+
+
+async def test_careless(open_replica: OpenReplica) -> None:
+    run = await begin(await open_replica(Answers(), program("careless"), parked_at_most=0), agent="careless")
+    [approval] = await run.waits()
+    await decide(run.database, approval.approval_request_id)
+    error = await run.output()
+    assert error["type"] == "NonDeterminism"
+    said = re.sub(r"q-[0-9a-f]{32}", "q-…", error["message"])
+    page = " ".join(TEXT.replace("\n> ", " ").split())
+    assert said in re.sub(r"q-[0-9a-f]{2}…", "q-…", page)
+
+
+async def test_careless_in_one_life(open_replica: OpenReplica) -> None:
+    run = await begin(await open_replica(Answers(), program("careless")), agent="careless")
+    [approval] = await run.waits()
+    await decide(run.database, approval.approval_request_id)
+    assert await run.output() == "approved"
+
+
+async def test_quotes(open_replica: OpenReplica) -> None:
+    """Who answers first goes first, and in a replay that is somebody else."""
+    lives: list[str] = []
+
+    async def fetch_price(supplier: str) -> float:
+        lives.append(supplier)
+        first = supplier == ("acorn" if len(lives) < 3 else "birch")
+        for _ in range(0 if first else 50):
+            await asyncio.sleep(0)
+        return 9.99
+
+    replica = await open_replica(Answers(), program("quotes", fetch_price=fetch_price))
+    run = await begin(replica, agent="quotes", suppliers=["acorn", "birch"])
+    await asked(run, "buy-acorn")
+    await asked(run, "buy-birch")
+    await run.waits()
+    await replica.close()
+    second = await open_replica(Answers(), program("quotes", fetch_price=fetch_price))
+    run.database = second.database
+    await decide(run.database, "buy-acorn")
+    await decide(run.database, "buy-birch", "rejected")
+    assert await run.output() == ["ordered from acorn at 10.00", "birch: rejected"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_recovering(open_replica: OpenReplica, restart: bool) -> None:
+    replica = await open_replica(Answers(), program("recovering"), parked_at_most=0 if restart else 10)
+    run = await begin(replica, agent="recovering", claim_id="7")
+    await asked(run, "claim-7")
+    await run.waits()
+    await decide(run.database, "claim-7", "rejected", "No.")
+    assert await run.output() == {"decision": "rejected", "feedback": "No."}
+    assert await notes(run) == (["picked up after a restart"] if restart else [])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "result"),
+    [
+        ("approved", {"status": "paid", "feedback": "Fine."}),
+        ("request_changes", {"status": "returned", "to_do": "Fine."}),
+        ("rejected", {"status": "rejected", "feedback": "Fine."}),
+    ],
+)
+async def test_expenses(open_replica: OpenReplica, verdict: str, result: dict[str, str]) -> None:
+    reviews: list[str] = []
+
+    async def add(employee: str, amount: float) -> str:
+        reviews.append(f"review-{employee}-{amount:g}")
+        return reviews[-1]
+
+    model = Answers({"within_policy": True, "confidence": 0.6, "reason": "dear"})
+    app = program("expenses", review_queue=SimpleNamespace(add=add))
+    replica = await open_replica(model, app, parked_at_most=0)
+    run = await begin(replica, "check_expense", "expense-agent", employee="Alex", amount=420, purpose="a chair")
+    await asked(run, "review-Alex-420")
+    await decide(run.database, "review-Alex-420", verdict, "Fine.")
+    assert await run.output() == result
+    assert len(reviews) == 1
