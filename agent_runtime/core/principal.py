@@ -25,9 +25,9 @@ class Actor:
 
     `principal` is `slack:T…:U…`, `api:NAME`, `webhook:KEY`, `local:operator` or `system`. `identities` are all the
     names under which a reviewer list may mean this person (`U…`, `S…`, `@group`, e-mail, `api:NAME`), looked up by
-    the door; a failed look-up leaves names out, so that it can only refuse. `operator` marks
-    somebody who came through a trusted door: they may decide anything, unless `allowed_via` leaves their door out. `barred` is
-    the reason why this principal may decide nothing (a guest, a bot, somebody deactivated or of another workspace).
+    the door; a failed look-up leaves names out, so that it can only refuse. `operator` marks somebody who came
+    through a trusted door: they may decide anything, unless `allowed_via` leaves their door out. `barred` is the
+    reason why this principal may decide nothing (a guest, a bot, somebody deactivated or of another workspace).
     """
 
     principal: str
