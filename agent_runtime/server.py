@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from agent_runtime.agent import Agent
+from agent_runtime.engine.model import preload
 from agent_runtime.errors import InvalidSetting, WrongLoop
 from agent_runtime.replica import Replica
 from agent_runtime.sdk.logs import keep_quiet
@@ -55,9 +56,22 @@ async def running(
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         try:
-            yield Server(await _listen(runner, settings.host, settings.port, auto_port), runtime)
+            url = await _listen(runner, settings.host, settings.port, auto_port)
+            async with _preloaded(bool(agents)):
+                yield Server(url, runtime)
         finally:
             await runner.cleanup()
+
+
+@asynccontextmanager
+async def _preloaded(wanted: bool) -> AsyncIterator[None]:
+    """The model's client is imported beside whatever happens, so that no first execution holds everything up."""
+    loading = asyncio.create_task(asyncio.to_thread(preload)) if wanted else None
+    try:
+        yield
+    finally:
+        if loading is not None:
+            await asyncio.gather(loading, return_exceptions=True)  # whoever uses it is told what is wrong with it
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int, auto_port: bool) -> str:

@@ -42,8 +42,13 @@ class Provider:
     base_url: str | None
 
 
+def preload() -> None:
+    """Imports the client, which takes half a second, ahead of its first use; for a thread."""
+    import openai.types.chat  # noqa: F401
+
+
 class ChatModel:
-    """The `openai` client, one a provider, created when first needed (its import takes half a second)."""
+    """The `openai` client, one a provider, created when first needed."""
 
     def __init__(self, providers: Mapping[str, Provider], default_model: str) -> None:
         self._providers = providers

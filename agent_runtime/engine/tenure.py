@@ -7,6 +7,7 @@ decision queues the execution, this worker claims it, and the coroutine goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -94,13 +95,18 @@ class Tenure:
                     await self._look()
 
     async def hear(self) -> None:
-        """Hands out what was answered. Raises LostClaim."""
+        """Hands out what was answered. Raises LostClaim.
+
+        The signals count as seen only where nothing was under way: a question that is written just now could be
+        answered already, and its line does not wait yet. Unseen, they keep the execution from parking for good.
+        """
         async with self._gate:
             if self.parked or self.over or not self.waits:
                 return
-            execution, waits = self.execution, self.waits
+            execution, waits, quiet = self.execution, self.waits, self._busy == 0
             heard = await self.database.write(hear, execution, waits.positions, waits.approval_request_ids)
-            self.execution = replace(execution, signals=heard.signals)
+            if quiet:
+                self.execution = replace(execution, signals=heard.signals)
             waits.answer(heard.steps, heard.approvals)
         self.changed.set()
 
@@ -147,11 +153,11 @@ class Tenure:
             return await self.database.write(operation, self.execution, *args, **kwargs)
 
         writing = asyncio.ensure_future(self._patiently(attempt))
+        writing.add_done_callback(_looked_at)
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])
-            _looked_at(writing)
             raise
         except (LostClaim, OutcomeUnknown, Collision) as error:
             return await self.abandon(error)
@@ -198,12 +204,16 @@ class Tenure:
         await asyncio.shield(self._taking)
 
     async def _reclaim(self) -> None:
-        """Claims again; where a claim is under way already, waits for that, or for the end of this copy."""
+        """Claims again; where a claim is under way already, waits for that, or for the end of this copy.
+
+        So also where nobody knows whether it landed: the worker finds a claim without a session, and gives it back.
+        """
         try:
-            claimed = await self._patiently(lambda: self.database.write(reclaim, self.execution, self.worker_id))
-            if claimed is not None:
-                self.hold(claimed)
-                self._taken_back(claimed)
+            with contextlib.suppress(OutcomeUnknown):
+                claimed = await self._patiently(lambda: self.database.write(reclaim, self.execution, self.worker_id))
+                if claimed is not None:
+                    self.hold(claimed)
+                    self._taken_back(claimed)
             while self.parked and not self.over:
                 self.changed.clear()
                 await self.changed.wait()

@@ -70,6 +70,7 @@ class Worker:
     worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     _running: dict[str, Running] = field(default_factory=dict)
     parked_at_most: int = PARKED_AT_MOST
+    _unattended: dict[str, int] = field(default_factory=dict)
     _stopping: bool = False
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
@@ -220,7 +221,17 @@ class Worker:
             elif signals != running.signals:
                 running.signals = signals
                 self.database.wakes.announce([f"execution:{execution_id}"])
+        await self._give_back_unattended({eid: fence for eid, (fence, _) in held.items() if eid not in self._running})
         await self._reasoners.check_parked()
+
+    async def _give_back_unattended(self, unattended: dict[str, int]) -> None:
+        """Claims that have no session here, two heartbeats running: the database was lost as they were won."""
+        for execution_id, fence in unattended.items():
+            execution = await self.database.one(GET_EXECUTION, b_id=execution_id)
+            if self._unattended.get(execution_id) == fence and execution is not None and execution.fence == fence:
+                reason = "the answer to a claim was lost"
+                await self._give_back(execution, retry_later, delay=0, reason=reason)
+        self._unattended = unattended
 
     async def _lost(self, execution_id: str, running: Running) -> None:
         """The claim is gone: at once, if another worker has it; a tool may finish, if the execution has ended."""

@@ -15,6 +15,7 @@ from agent_runtime.core.policy import Policy
 from agent_runtime.errors import LostClaim
 from agent_runtime.store.approvals import INSERT_APPROVAL
 from agent_runtime.store.events import record
+from agent_runtime.store.executions import GET_EXECUTION
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.rows import binds_of
 from agent_runtime.store.steps import HOLD_STEP
@@ -68,7 +69,7 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
         callback_url="",
         requested_by=execution.requested_by,
         policy=policy,
-        origin=execution.origin,
+        origin=_origin(tx, execution),
         supersedes=question.supersedes,
         created_at=tx.now,
         clock_started_at=clock_started_at,
@@ -103,6 +104,16 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
     tx.wake("approvals")
     return approval
+
+
+def _origin(tx: Tx, execution: Execution) -> str | None:
+    """Where it was asked for; one that another execution called was asked for where that was."""
+    while execution.origin is None and execution.parent_execution_id is not None:
+        parent = tx.one(GET_EXECUTION, b_id=execution.parent_execution_id)
+        if parent is None:
+            break
+        execution = parent
+    return execution.origin
 
 
 def hold(tx: Tx, execution: Execution, position: int, status: StepStatus, approval: ApprovalRequest) -> Step:

@@ -14,6 +14,8 @@ from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.errors import StepFailed
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.start import Start
+from agent_runtime.sdk.executions import settled
+from agent_runtime.sdk.local import LocalExecutions
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import CHILDREN
 from tests.engine.conftest import OpenReplica
@@ -126,6 +128,40 @@ async def test_the_requester_stays_the_same(open_replica: OpenReplica) -> None:
     begun = await replica.start_execution(Start(AGENT, {"input": {}}), by=by)
     called = await child(Run(replica.database, begun.execution.execution_id))
     assert (await asked(called, "child-1")).requested_by == "slack:T1:U9"
+
+
+async def test_it_asks_where_its_parent_was_asked_for(open_replica: OpenReplica) -> None:
+    replica = await open_replica(Answers(), calling(f"{AGENT}.nests", name="claim-1"))
+    origin = {"channel": "C1", "thread_ts": "1.2"}
+    begun = await replica.start_execution(Start(AGENT, {"input": {}}, origin=origin))
+    grandchild = await child(await child(Run(replica.database, begun.execution.execution_id)))
+    assert json.loads((await asked(grandchild, "claim-1")).origin or "") == origin
+    assert (await grandchild.execution()).origin is None
+
+
+async def test_who_waits_for_it_waits_for_people_only_where_it_asks(open_replica: OpenReplica) -> None:
+    app = calling(f"{AGENT}.slow")
+    begun, may_ask = asyncio.Event(), asyncio.Event()
+
+    @app.reasoner()
+    async def slow() -> str:
+        begun.set()
+        await may_ask.wait()
+        return (await app.pause(approval_request_id="child-1")).decision
+
+    replica = await open_replica(Answers(), app)
+    run = await begin(replica)
+    await begun.wait()
+    await run.waits()
+    executions = LocalExecutions(replica)
+    snapshot = await executions.look(run.execution_id)
+    assert (snapshot.status, snapshot.running, snapshot.waiting) == ("waiting", True, False)
+    may_ask.set()
+    snapshot = await settled(executions, run.execution_id, 30)
+    assert (snapshot.running, snapshot.waiting) == (False, True)
+    assert [approval["approval_request_id"] for approval in snapshot.pending] == ["child-1"]
+    await decide(run.database, "child-1")
+    assert await run.output() == {"value": "approved"}
 
 
 # --- the parent ends ------------------------------------------------------------------------------------------

@@ -17,10 +17,8 @@ from tests.reasoners.running import Answers, asked, begin, decide, notes
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("reasoners.md", "from-agentfield.md")
 TEXT = "\n".join((DOCS / page).read_text() for page in PAGES)
-PROGRAMS = {
-    found[1]: found[0]
-    for found in re.finditer(r"(?<=```python\n)# (\w+)\.py\n.*?(?=^```$)", TEXT, re.DOTALL | re.MULTILINE)
-}
+_PROGRAM = re.compile(r"(?<=```python\n)# (\w+)\.py\n.*?(?=^```$)", re.DOTALL | re.MULTILINE)
+PROGRAMS = {found[1]: found[0] for found in _PROGRAM.finditer(TEXT)}
 
 
 def program(name: str, **supplied: Any) -> Agent:

@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 
 from agent_runtime.agent import Agent
+from agent_runtime.core.execution import LEASE
+from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.engine.reasoning import Reasoning
 from agent_runtime.operations.cancel import cancel
-from agent_runtime.operations.claim import release_parked
+from agent_runtime.operations.claim import claim, park, release_one, release_parked
 from agent_runtime.store.database import Database
+from agent_runtime.store.executions import claim_queued
+from tests.clock import Clock
 from tests.engine.conftest import OpenReplica
 from tests.engine.running import Run, until
+from tests.flow import CLAIMABLE, Flow
 from tests.reasoners.running import AGENT, Answers, asked, begin, decide, recorded
 
 
@@ -377,7 +382,53 @@ async def test_a_stop_drops_what_works_and_hands_it_over(live_database: Database
     assert len(begun) == 2
 
 
+async def test_one_that_is_parked_with_news_is_claimed_by_others_once_its_parker_is_silent(
+    database: Database, clock: Clock
+) -> None:
+    flow = await Flow.asked(database, waiting=False)
+    await flow.resolve()
+    assert await database.write(park, flow.held, 0, keep="worker-1") == "queued"
+    assert await database.write(claim, CLAIMABLE, "worker-2", 64, Defaults()) == []
+    await clock.advance(LEASE)
+    [claimed] = await database.write(claim, CLAIMABLE, "worker-2", 64, Defaults())
+    assert claimed.execution.execution_id == flow.execution_id
+
+
+async def test_releasing_a_dropped_one_does_not_touch_a_newer_claim(database: Database) -> None:
+    flow = await Flow.asked(database, waiting=False)
+    dropped = flow.held
+    assert dropped is not None
+    await database.write(park, dropped, 0, keep="worker-1")
+    await flow.resolve()
+    await flow.claim("worker-1")
+    await database.write(park, flow.held, flow.held.signals if flow.held else 0, keep="worker-1")
+    await database.write(release_one, dropped, "worker-1")
+    assert (await flow.execution()).worker_id == "worker-1"
+    await database.write(release_one, flow.held, "worker-1")
+    assert (await flow.execution()).worker_id is None
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_back(open_replica: OpenReplica) -> None:
+    claims = Claims()
+    replica = await open_replica(Answers(), claims.app)
+    worker = replica.worker
+    worker._stopping = True
+    run = await begin(replica, claim_id="a")
+    claimable = claim_queued([AGENT])
+    assert len(await replica.database.write(claim, claimable, worker.worker_id, 64, Defaults())) == 1
+    await worker._beat_once()
+    assert (await run.execution()).status == "running"
+    await worker._beat_once()
+    assert (await run.execution()).status == "queued"
+
+
 # --- what waits costs little ----------------------------------------------------------------------------------
+
+
+def copies(execution_ids: set[str]) -> int:
+    """Coroutines of these executions in memory."""
+    here = [thing for thing in gc.get_objects() if isinstance(thing, Reasoning)]
+    return sum(reasoning.execution.execution_id in execution_ids for reasoning in here)
 
 
 @pytest.mark.databases("sqlite")
@@ -385,10 +436,13 @@ async def test_a_parked_reasoner_takes_less_than_20_KiB(open_replica: OpenReplic
     claims = Claims()
     replica = await open_replica(Answers(), claims.app)
 
+    begun: set[str] = set()
+
     async def park(ids: range) -> None:
         runs = await asyncio.gather(*(begin(replica, claim_id=str(number)) for number in ids))
         for run in runs:
             await run.waits()
+            begun.add(run.execution_id)
 
     await park(range(20))
     gc.collect()
@@ -399,7 +453,7 @@ async def test_a_parked_reasoner_takes_less_than_20_KiB(open_replica: OpenReplic
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert sum(isinstance(thing, Reasoning) for thing in gc.get_objects()) == 120
+    assert copies(begun) == 120
     assert taken / 100 < 20 * 1024
 
 
@@ -416,4 +470,4 @@ async def test_nothing_is_left_of_one_that_ended(open_replica: OpenReplica) -> N
 
     await until(run, idle)
     gc.collect()
-    assert not any(isinstance(thing, Reasoning) for thing in gc.get_objects())
+    assert copies({run.execution_id}) == 0

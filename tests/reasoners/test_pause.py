@@ -196,6 +196,36 @@ async def test_a_decision_between_the_question_and_the_parking_is_not_lost(open_
     assert {output["decision"] for output in outputs} == {"approved"}
 
 
+async def test_no_answer_is_lost_while_others_are_still_asked(open_replica: OpenReplica) -> None:
+    app = Agent(AGENT)
+
+    @app.step
+    async def effect(n: int) -> int:
+        for _ in range(n % 7):
+            await asyncio.sleep(0)
+        return n
+
+    @app.reasoner()
+    async def claims(count: int) -> int:
+        async def one(n: int) -> int:
+            await effect(n)
+            first = await app.pause(approval_request_id=f"c-{n}.1", name=f"{n}.1")
+            await effect.named(f"between {n}")(n)
+            second = await app.pause(approval_request_id=f"c-{n}.2", name=f"{n}.2")
+            return int(first.approved) + int(second.approved)
+
+        return sum(await asyncio.gather(*(one(n) for n in range(count))))
+
+    run = await begin(await open_replica(Answers(), app), count=40)
+
+    async def approve(name: str) -> None:
+        await asked(run, name)
+        await decide(run.database, name)
+
+    await asyncio.gather(*(approve(f"c-{n}.{turn}") for n in range(40) for turn in (1, 2)))
+    assert await run.output() == 80
+
+
 # --- ids ----------------------------------------------------------------------------------------------------
 
 
