@@ -1,4 +1,6 @@
-"""`python -m benchmarks`: W, one at a time and 100 at once, the product against the raw driver in the same run."""
+"""`python -m benchmarks`: W, one at a time and 100 at once, the product against the raw driver in the same run; and
+what executions cost that wait.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from typing import Any, Protocol
 import structlog
 
 from benchmarks.floor import Floor
+from benchmarks.parked import measure_parked
 from benchmarks.product import Product
 
 
@@ -35,6 +38,7 @@ AT_ONCE = 100
 FULL = os.environ.get("BENCH") == "full"
 RUNS = 1000 if FULL else 300
 ONE_BY_ONE = 200 if FULL else 60
+AGENTS_PARKED, REASONERS_PARKED = 10_000, 1_000
 
 
 async def measure(subject: Subject) -> dict[str, float]:
@@ -90,12 +94,17 @@ async def main() -> None:
         for subject in (floor, product):
             results[subject.name] = await measure(subject)
             await subject.close()
+        parked = await measure_parked(folder, reasoners=REASONERS_PARKED, agents=AGENTS_PARKED)
     raw, ours = results[floor.name], results[product.name]
     print(json.dumps({"benchmark": "W", "database": "sqlite", "runs": RUNS, "at_once": AT_ONCE, **results}))
     print(f"\nW on SQLite (WAL, synchronous=FULL), {RUNS} runs, {AT_ONCE} at once")
     print(f"{'':24}{'raw sqlite3':>14}{'countersign':>14}{'ratio':>8}")
     for figure in raw:
         print(f"{figure:24}{raw[figure]:14.1f}{ours[figure]:14.1f}{ours[figure] / raw[figure]:8.2f}")
+    print(json.dumps({"benchmark": "parked", "database": "sqlite", **parked}))
+    print(f"\n{'waiting in one process':24}{'count':>14}{'KiB each':>14}{'parked/s':>14}")
+    for kind, figures in parked.items():
+        print(f"{kind:24}{figures['parked']:14.0f}{figures['KiB_each']:14.1f}{figures['a_second']:14.0f}")
 
 
 if __name__ == "__main__":

@@ -57,6 +57,13 @@ class Child:
         async for line in self.process.stdout:
             yield line.decode(errors="replace").rstrip("\n")
 
+    async def told(self, line: str) -> None:
+        """Gives it a line on its standard input; one that has ended does not hear it."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        with contextlib.suppress(ConnectionError):
+            await self.process.stdin.drain()
+
     async def first_line(self, within: float) -> str:
         """Its first line; raises ChildFailed where it ends or says nothing `within` seconds."""
         assert self.process.stdout is not None

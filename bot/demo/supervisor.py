@@ -9,16 +9,15 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
-
 from bot.demo.child import Child, ChildFailed
-from bot.demo.workspace import local_environment, server_environment, workspace
+from bot.demo.control import Control
+from bot.demo.workspace import FIRST_SCENARIO, local_environment, server_environment, workspace
 
 SAMPLES = ("refund_agent", "prod_change_demo")
 STARTS_WITHIN = 50.0
@@ -86,7 +85,6 @@ class Demo:
     def __init__(self, ports: Ports, folder: Path) -> None:
         self._ports = ports
         self._folder = folder
-        self._config = workspace()
         self._children: list[Child] = []
         self._server: Child | None = None
         self._server_port = ports.server
@@ -95,13 +93,14 @@ class Demo:
 
     async def start(self) -> None:
         """Everything up, the URLs printed, and a first card on its way."""
-        config_file = self._folder / "workspace.json"
-        config_file.touch(mode=0o600)
-        config_file.write_text(self._config.model_dump_json())
-        (sandbox, sandbox_url), (_, model_url) = await asyncio.gather(
-            self._start_sandbox(config_file), self._spawn("the scripted model", "bot.scripted_model", [])
+        sandbox = await self._spawn(
+            "the local Slack workspace", "bot.sandbox", ["--port", str(self._ports.sandbox), "--config", "-"]
         )
-        self._environment = server_environment(self._config, self._folder, sandbox_url, model_url)
+        model = await self._spawn("the scripted model", "bot.scripted_model", [])
+        config = workspace()
+        await sandbox.told(config.model_dump_json())
+        sandbox_url, model_url = await asyncio.gather(self._url_of_sandbox(sandbox), ready_url(model))
+        self._environment = server_environment(config, self._folder, sandbox_url, model_url)
         self._listening.append(asyncio.create_task(self._obey(sandbox)))
         server_url = await self._start_server()
         await self._ask_first(sandbox_url)
@@ -118,19 +117,18 @@ class Demo:
             await self._server.stop(STOPS_WITHIN)
         await asyncio.gather(*(child.stop(STOPS_WITHIN) for child in self._children))
 
-    async def _start_sandbox(self, config_file: Path) -> tuple[Child, str]:
+    async def _url_of_sandbox(self, sandbox: Child) -> str:
         port = self._ports.sandbox
-        arguments = ["--port", str(port), "--config", str(config_file)]
         try:
-            return await self._spawn("the local Slack workspace", "bot.sandbox", arguments)
+            return await ready_url(sandbox)
         except ChildFailed as error:
             hint = f" (COUNTERSIGN_SANDBOX_PORT is {port}; choose another, or 0 for any free one)" if port else ""
             raise ChildFailed(error.message + hint) from error
 
-    async def _spawn(self, name: str, module: str, arguments: list[str]) -> tuple[Child, str]:
+    async def _spawn(self, name: str, module: str, arguments: list[str]) -> Child:
         child = await Child.start(name, module, arguments, local_environment(), folder=self._folder)
         self._children.append(child)
-        return child, await ready_url(child)
+        return child
 
     async def _start_server(self) -> str:
         server = await start_server(self._server_port, self._environment, self._folder)
@@ -156,30 +154,12 @@ class Demo:
 
     async def _ask_first(self, sandbox_url: str) -> None:
         """The first scenario, so that a card waits when the page is opened."""
-        async with aiohttp.ClientSession() as http:
-            control = f"{sandbox_url}/sandbox/api"
-            if not await _shows(http, f"{control}/state", _bot_is_connected, CONNECTS_WITHIN):
-                raise ChildFailed(f"the server did not connect to the workspace within {CONNECTS_WITHIN:.0f} s")
-            async with http.post(f"{control}/scenarios/{self._config.scenarios[0].id}", json={}) as answer:
-                if answer.status >= 400:
-                    raise ChildFailed(f"the local workspace refused the first message: {await answer.text()}")
-                channel = (await answer.json())["channel"]
-            # Where it takes longer, the card comes while the page is looked at.
-            await _shows(http, f"{control}/channels/{channel}/messages", _card_is_up, FIRST_CARD_WITHIN)
-
-
-async def _shows(
-    http: aiohttp.ClientSession, url: str, wanted: Callable[[dict[str, Any]], bool], within: float
-) -> bool:
-    """Whether the workspace comes to show what is wanted within so many seconds."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + within
-    while loop.time() < until:
-        async with http.get(url) as answer:
-            if wanted(await answer.json()):
-                return True
-        await asyncio.sleep(0.05)
-    return False
+        control = Control(sandbox_url)
+        if not await control.shows("/state", _bot_is_connected, CONNECTS_WITHIN):
+            raise ChildFailed(f"the server did not connect to the workspace within {CONNECTS_WITHIN:.0f} s")
+        channel = (await control.post(f"/scenarios/{FIRST_SCENARIO}", {}))["channel"]
+        # Where it takes longer, the card comes while the page is looked at.
+        await control.shows(f"/channels/{channel}/messages", _card_is_up, FIRST_CARD_WITHIN)
 
 
 def _bot_is_connected(state: dict[str, Any]) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bot.sandbox.config import SandboxConfig, ScenarioConfig
+if TYPE_CHECKING:
+    from bot.sandbox.config import SandboxConfig
 
 _REAL = ("SLACK_", "OPENAI_", "ANTHROPIC_", "COUNTERSIGN_")
 _KEPT = ("COUNTERSIGN_APPROVAL_WEBHOOK_SECRET", "COUNTERSIGN_WEBHOOK_SIGNATURES", "COUNTERSIGN_DEMO_LEDGER")
@@ -18,9 +20,14 @@ REFUND = "Customer Alex (cust_001) wants a refund on order ORD-8821"
 ROLLOUT = "Review change CHG-901 and execute if safe."
 """Prompts of the sample agents that the scripted model knows."""
 
+FIRST_SCENARIO = "refund"
+"""The one that is played before the page is opened."""
+
 
 def workspace() -> SandboxConfig:
     """The local workspace with the scenarios of the two sample agents."""
+    from bot.sandbox.config import SandboxConfig, ScenarioConfig
+
     base = SandboxConfig()
     requester = next(user.id for user in base.users if user.role == "requester")
     channel = base.channels[0].id
@@ -34,7 +41,7 @@ def workspace() -> SandboxConfig:
         slash_commands=("/approvals",),
         scenarios=(
             ScenarioConfig(
-                id="refund",
+                id=FIRST_SCENARIO,
                 label="Ask for a refund",
                 user=requester,
                 channel=channel,

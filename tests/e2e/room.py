@@ -90,14 +90,17 @@ class Room:
 
         return await until(there, f"in {channel or self.channel}: {what}", within=within, explain=explain)
 
+    async def direct_message(self, user: str) -> str:
+        """The conversation of a person with the bot."""
+        channels = (await self.stack.workspace("GET", "/channels", query={"user": user}))["channels"]
+        return next(str(channel["id"]) for channel in channels if channel["is_im"])
+
     async def is_told(self, user: str, *words: str) -> Json:
         """What this person alone sees: in the room, or as a direct message of the bot's."""
 
         async def told() -> Json | None:
             seen = [m for m in await self.messages(user=user) if m["ephemeral_to"] == user]
-            for direct in (await self.stack.workspace("GET", "/channels", query={"user": user}))["channels"]:
-                if direct["is_im"]:
-                    seen += await self.messages(direct["id"], user)
+            seen += await self.messages(await self.direct_message(user), user)
             return next((message for message in seen if says(message, *words)), None)
 
         return await until(told, f"{user} is told {' and '.join(words)}", explain=self.stack.explain)

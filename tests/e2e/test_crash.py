@@ -39,7 +39,7 @@ async def waits(thread: Thread) -> None:
     await until(waiting, "the execution waits", explain=thread.room.stack.explain)
 
 
-@pytest.mark.variants("sqlite-socket", "sqlite-http", "postgresql-http")
+@pytest.mark.variants("sqlite-http", "postgresql-socket")
 async def test_every_stage_survives_a_crash(new_stack: NewStack) -> None:
     stack = await new_stack()
     open_before = await asks(stack, REFUND)

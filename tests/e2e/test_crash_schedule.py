@@ -65,7 +65,7 @@ class Reviewers:
             assert answer.status in {200, 404}, await answer.text()
 
 
-@pytest.mark.variants("sqlite-socket", "sqlite-http", "postgresql-http")
+@pytest.mark.variants("sqlite-socket", "postgresql-http")
 @pytest.mark.parametrize("seed", [20])
 async def test_kills_at_random_moments(new_stack: NewStack, seed: int) -> None:
     chance = random.Random(seed)

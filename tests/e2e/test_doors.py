@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.process import Ran, run
-from tests.e2e.room import REQUESTER, Room, Thread, approval_of, buttons
+from tests.e2e.room import CARD, DECIDE, REQUESTER, Room, Thread, approval_of, buttons, mark, says
 from tests.e2e.stack import REVIEWER, WEBHOOK_SECRET, Json, Stack
 from tests.e2e.waiting import until
 
@@ -35,12 +35,15 @@ async def reached(stack: Stack, execution_id: str, status: str) -> Json:
     return await until(there, f"{execution_id} is {status}", explain=stack.explain)
 
 
-async def test_start_wait_decide_succeed_over_the_api_alone(stack: Stack) -> None:
+async def test_start_wait_decide_succeed_over_the_api_alone(room: Room) -> None:
+    stack = room.stack
     execution = await started(stack)
     (approval,) = execution["pending_approvals"]
     assert approval["arguments"] == {"order_id": "ORD-8821", "amount": 29.99}
     assert execution["is_waiting"]
     assert stack.effects(execution["execution_id"]) == []
+    card = await card_of_reviewer(room, approval["approval_request_id"], "Approval needed")
+    assert buttons(card) == DECIDE
 
     path = f"/api/v1/approvals/{approval['approval_request_id']}"
     decision = {"decision": "approved", "feedback": "checked the order", "digest": approval["digest"]}
@@ -53,7 +56,20 @@ async def test_start_wait_decide_succeed_over_the_api_alone(stack: Stack) -> Non
     status, problem = await stack.api("POST", f"{path}/decision", {"decision": "rejected"})
     assert status == 409
     assert decided["decided_by"] in problem["detail"]
+    card = await card_of_reviewer(
+        room, approval["approval_request_id"], "Approved", "checked the order", "The call ran"
+    )
+    assert buttons(card) == []
     assert len(stack.effects(execution["execution_id"])) == 1
+
+
+async def card_of_reviewer(room: Room, approval_request_id: str, *words: str) -> Json:
+    """The card of what nobody asked for in Slack, where no channel is set for it: a direct message to each reviewer."""
+    return await room.sees(
+        lambda m: mark(m, "id") == approval_request_id and mark(m, "topic") == CARD and says(m, *words),
+        f"the card says {' and '.join(words)}",
+        channel=await room.direct_message(REVIEWER),
+    )
 
 
 async def test_a_start_with_an_idempotency_key_starts_once(stack: Stack, room: Room) -> None:
@@ -144,6 +160,7 @@ async def command(stack: Stack, *arguments: str) -> Ran:
     return await run(*arguments, settings=stack.settings, folder=stack.folder)
 
 
+@pytest.mark.variants("sqlite-socket", "postgresql-http")
 async def test_the_command_line_decides_while_the_server_runs(room: Room) -> None:
     thread = await room.asks(REFUND)
     approval = approval_of(await thread.open_card())
@@ -164,6 +181,7 @@ async def test_the_command_line_decides_while_the_server_runs(room: Room) -> Non
     assert [event["via"] for event in events if event["type"] == "approval.approved"] == ["cli"]
 
 
+@pytest.mark.variants("sqlite-socket", "postgresql-http")
 async def test_the_command_line_starts_what_the_server_runs(stack: Stack) -> None:
     ran = await command(stack, "executions", "start", "refund_agent", PROMPT["prompt"])
     assert ran.status == 0, ran.err
