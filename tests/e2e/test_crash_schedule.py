@@ -17,7 +17,7 @@ from tests.e2e.test_crash import shows_the_truth
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 REFUND = "refund_agent Customer Alex (cust_001) wants a refund on order ORD-8821"
-KILLS = 5
+KILLS = 4
 LONGEST_LIFE = 1.2
 """Seconds that a server lives at most, once it is connected, before it is killed."""
 
@@ -69,7 +69,7 @@ class Reviewers:
 @pytest.mark.parametrize("seed", [20])
 async def test_kills_at_random_moments(new_stack: NewStack, seed: int) -> None:
     chance = random.Random(seed)
-    stack = await new_stack(time_scale=0.05)
+    stack = await new_stack(time_scale=0.08)
     reviewers = Reviewers(stack)
     working = asyncio.create_task(reviewers.work())
     try:
