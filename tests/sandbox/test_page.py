@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser import chromium
 from tests.sandbox.conftest import StartWorkspace
@@ -192,6 +193,24 @@ async def test_switching_the_user_switches_what_is_seen(page: Page, workspace: W
     await page.get_by_test_id(f"user-switch-{REVIEWER}").click()
     await expect(page.get_by_test_id("hint")).to_contain_text("You are First Reviewer")
     await expect(secret).to_have_count(0)
+    assert f"user={REVIEWER}" in page.url
+
+
+async def test_a_reading_begun_before_the_switch_does_not_undo_it(page: Page, workspace: Workspace) -> None:
+    await go(page, workspace)
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def held(route: Route) -> None:
+        begun.set()
+        await released.wait()
+        await route.continue_()
+
+    await page.route("**/sandbox/api/state", held)
+    await workspace.client.chat_postMessage(channel=AGENTS, text="makes the page read again")
+    await begun.wait()
+    await page.get_by_test_id(f"user-switch-{REVIEWER}").click()
+    released.set()
+    await expect(page.get_by_test_id("hint")).to_contain_text("You are First Reviewer")
     assert f"user={REVIEWER}" in page.url
 
 

@@ -24,6 +24,8 @@ const REDRAW_DATES_MS = 10_000;
 class App {
   constructor() {
     this.workspace = null;
+    /** The person that the address named when the workspace was read; "" where it named none. */
+    this.readFor = "";
     this.model = null;
     this.reading = null;
     /** Where a visit that named no place has landed: until the reader moves on, its first thread opens by itself. */
@@ -64,7 +66,7 @@ class App {
   /** Draws another place of the same person at once, and another person's after reading. */
   moved() {
     if (location.hash !== this.landed) this.landed = "";
-    if (place().user === this.workspace?.directory.viewer) this.draw();
+    this.draw();
     return this.refresh();
   }
 
@@ -81,7 +83,9 @@ class App {
     while (this.stale) {
       this.stale = false;
       try {
-        this.workspace = await readWorkspace(place().user);
+        const reader = place().user;
+        this.workspace = await readWorkspace(reader);
+        this.readFor = reader;
         unreachable("");
         this.live.answered();
       } catch (error) {
@@ -94,9 +98,10 @@ class App {
     }
   }
 
+  /** Draws what was read, unless another person was chosen since: that one's reading is under way. */
   draw() {
-    if (!this.workspace) return;
     const where = place();
+    if (!this.workspace || where.user !== this.readFor) return;
     const model = at(this.workspace, where);
     const arriving = WIDE.matches && (!where.channel || location.hash === this.landed);
     if (arriving) model.thread ||= newestThread(model.messages);
@@ -104,7 +109,10 @@ class App {
     this.model = model;
     const here = { user: viewer, channel: model.current, thread: model.thread };
     if (arriving) this.landed = model.thread ? "" : address(here);
-    if (viewer !== where.user || model.current !== where.channel || (arriving && model.thread)) go(here, true);
+    if (viewer !== where.user || model.current !== where.channel || (arriving && model.thread)) {
+      this.readFor = viewer;
+      go(here, true);
+    }
     const latest = (channel) => model.latest.get(channel.id);
     if (model.channel && document.visibilityState === "visible")
       this.unread.mark(viewer, model.current, latest(model.channel));
