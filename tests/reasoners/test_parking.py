@@ -465,9 +465,8 @@ async def test_nothing_is_left_of_one_that_ended(open_replica: OpenReplica) -> N
     await decide(run.database, "claim-a")
     await run.ends()
 
-    async def idle() -> bool:
-        return not replica.worker.running
+    async def nothing_left() -> bool:
+        gc.collect()
+        return copies({run.execution_id}) == 0
 
-    await until(run, idle)
-    gc.collect()
-    assert copies({run.execution_id}) == 0
+    await until(run, nothing_left)

@@ -50,15 +50,15 @@ async def test_verify_it(deploy: Deploy) -> None:
 
 
 @pytest.mark.parametrize("decision", ["rejected", "request_changes"])
-async def test_the_other_answers(deploy: Deploy, decision: str) -> None:
-    async with deploy("refund_agent").process() as (_, outside):
-        execution_id = await outside.start(TARGET, ticket=TICKET)
-        await outside.becomes(execution_id, "waiting")
-        await outside.respond(REQUEST_ID, decision, "Only one month.")
-        done = await outside.becomes(execution_id, "succeeded")
-    assert done["result"] == {"status": decision, "feedback": "Only one month."}
+async def test_the_other_answers(load: Load, open_here: OpenHere, decision: str) -> None:
+    replica = await open_here(load("refund_agent"))
+    run = await begin(replica, agent="refund-agent", ticket=TICKET)
+    await run.waits()
+    await decide(run.database, REQUEST_ID, decision, "Only one month.")
+    assert await run.output() == {"status": decision, "feedback": "Only one month."}
 
 
+@pytest.mark.databases("sqlite")
 async def test_the_webhook_takes_nothing_but_what_is_signed(deploy: Deploy) -> None:
     async with deploy("refund_agent").process() as (_, outside):
         execution_id = await outside.start(TARGET, ticket=TICKET)
@@ -72,18 +72,17 @@ async def test_the_webhook_takes_nothing_but_what_is_signed(deploy: Deploy) -> N
         assert (await outside.execution(execution_id))["status"] == "waiting"
 
 
+@pytest.mark.databases("sqlite")
 async def test_without_a_secret_the_webhook_is_off(deploy: Deploy) -> None:
     async with deploy("refund_agent").process(COUNTERSIGN_APPROVAL_WEBHOOK_SECRET="") as (_, outside):
         assert (await outside.respond(REQUEST_ID, "approved")).status == 503
 
 
-async def test_a_sure_model_asks_nobody(deploy: Deploy, model: Model) -> None:
+async def test_a_sure_model_asks_nobody(load: Load, open_here: OpenHere, model: Model) -> None:
     model.answers = {**UNSURE, "confidence": 0.9}
-    deployment = deploy("refund_agent")
-    async with deployment.process() as (_, outside):
-        done = await outside.becomes(await outside.start(TARGET, ticket=TICKET), "succeeded")
-    assert done["result"] == {"status": "auto_approved", "decision": model.answers}
-    assert deployment.happened == {}
+    run = await begin(await open_here(load("refund_agent")), agent="refund-agent", ticket=TICKET)
+    assert await run.output() == {"status": "auto_approved", "decision": model.answers}
+    assert await run.approvals() == []
 
 
 async def test_started_by_a_prompt_and_with_a_model_of_its_own(deploy: Deploy, model: Model) -> None:
