@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from agent_runtime.core import wording
 from agent_runtime.core.approval import ApprovalRequest, Kind, Vote, status_in_words
 from agent_runtime.core.canonical import JsonValue
 from agent_runtime.core.display import pretty, visible
 from agent_runtime.core.duration import in_words
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.redaction import redact
-from bot.ui import words
 from bot.ui.text import clock, door
 
 RISKS = {"normal": "", "high": "HIGH: read all of it before deciding"}
@@ -33,7 +33,7 @@ def fields(approval: ApprovalRequest, votes: Sequence[Vote], now: int) -> Mappin
         "risk": RISKS.get(approval.policy.risk, approval.policy.risk),
         "may decide": _may_decide(approval, votes),
         "asked because": ", ".join(approval.policy.rules),
-        "warnings": "\n".join(words.warnings(approval)),
+        "warnings": "\n".join(wording.warnings(approval)),
         "link": approval.url,
         "replaces": approval.supersedes or "",
         "digest": approval.digest,
@@ -43,11 +43,11 @@ def fields(approval: ApprovalRequest, votes: Sequence[Vote], now: int) -> Mappin
 def blocks(approval: ApprovalRequest, votes: Sequence[Vote]) -> Mapping[str, str]:
     """What is longer than a line, title and lines each, safe to show; the agent's own words last."""
     edited = "edited_arguments" in (approval.resolution or {})
-    said = words.words_of_agent(approval)
-    why = str(words.context(approval).get("why", ""))
+    said = wording.words_of_agent(approval)
+    why = str(wording.context(approval).get("why", ""))
     shown = {
         "what it would do": "" if approval.preview is None else tree(redact(json.loads(approval.preview))),
-        "arguments, as edited by the reviewer" if edited else "arguments": words.all_arguments(approval),
+        "arguments, as edited by the reviewer" if edited else "arguments": wording.all_arguments(approval),
         "why it is asked": visible(why, multiline=True),
         "decisions": "\n".join(_vote(vote) for vote in votes),
         "the agent says": visible(said, multiline=True),

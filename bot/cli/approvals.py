@@ -40,9 +40,9 @@ def list_all(
     as_json: Json = False,
 ) -> None:
     """List approvals: pending ones oldest first, others newest first."""
+    from agent_runtime.core.wording import subject
     from agent_runtime.store.approvals import VOTES, list_approvals
     from bot.cli.approval_text import expiry
-    from bot.ui.words import subject
 
     if status not in {*ApprovalStatus, "all"}:
         raise typer.BadParameter(f"{status!r} is none of all, {', '.join(ApprovalStatus)}", param_hint="--status")
@@ -83,8 +83,8 @@ def list_all(
 @app.command()
 def show(approval_request_id: ApprovalId, as_json: Json = False) -> None:
     """Show one approval: exactly what would run, who may decide, who has."""
+    from agent_runtime.core.wording import headline
     from bot.cli import approval_text
-    from bot.ui.words import headline
 
     approval, votes, now = on_database(lambda database: _read(database, approval_request_id))
     if as_json:

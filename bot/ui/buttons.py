@@ -6,9 +6,9 @@ from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, Kind
 from agent_runtime.core.ladder import MAX_EXTENSIONS
+from agent_runtime.core.wording import summary
 from bot.ui import actions as ids
 from bot.ui.blocks import button, confirm, overflow
-from bot.ui.words import summary
 
 
 def for_card(approval: ApprovalRequest, *, complete: bool) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind, Verdict, Vote, status_in_words
 from agent_runtime.core.duration import HOUR, in_words
 from agent_runtime.core.policy import eligible_reviewers
+from agent_runtime.core.wording import context as approval_context
+from agent_runtime.core.wording import headline, nothing_runs, shown_arguments, state, summary, warnings, words_of_agent
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui import buttons
 from bot.ui.actions import card_block_id
@@ -18,8 +20,6 @@ from bot.ui.limits import FOLDED_CHARACTERS, FOLDED_LINES
 from bot.ui.message import Block, Blocks, Message
 from bot.ui.outcome import outcome_blocks
 from bot.ui.text import Workspace, code, door, escape, moment, person, plain, reviewers
-from bot.ui.words import context as approval_context
-from bot.ui.words import headline, nothing_runs, shown_arguments, state, summary, warnings, words_of_agent
 
 WORDS_LIMIT = 600
 RULES_SHOWN = 4

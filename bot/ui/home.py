@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.duration import in_words
 from agent_runtime.core.execution import Execution, ExecutionStatus
+from agent_runtime.core.wording import state, summary
 from bot.ui import actions as ids
 from bot.ui import buttons
 from bot.ui.blocks import actions, button, context, divider, header, section
 from bot.ui.message import Block, Blocks, Message
 from bot.ui.progress import STATUS
 from bot.ui.text import Workspace, code, moment, person
-from bot.ui.words import state, summary
 
 
 class Concerns(Protocol):

@@ -6,6 +6,7 @@ from typing import Any
 
 from agent_runtime.core.approval import Kind
 from agent_runtime.core.policy import eligible_reviewers
+from agent_runtime.core.wording import all_arguments, headline, subject, warnings, words_of_agent
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui import actions as ids
 from bot.ui.actions import Shown, view_value
@@ -14,7 +15,6 @@ from bot.ui.card import card_facts
 from bot.ui.limits import BLOCKS_IN_VIEW, VIEW_SIZE
 from bot.ui.message import Block, Blocks
 from bot.ui.text import Workspace, plain, reviewers
-from bot.ui.words import all_arguments, headline, subject, warnings, words_of_agent
 
 INPUT = "answer"
 """The block_id of a modal's (first) text input."""

@@ -1,20 +1,20 @@
-"""What is said once, below a card: a reminder, an escalation, a warning, the outcome."""
+"""What is said below a card: a reminder, an escalation, the outcome, each once; a warning, which ends when it is over."""
 
 from __future__ import annotations
 
-from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.approval import ApprovalRequest, status_in_words
 from agent_runtime.core.duration import in_words
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.redaction import redact_shown
+from agent_runtime.core.wording import nothing_runs, state, summary
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui import buttons
 from bot.ui.actions import card_block_id
 from bot.ui.blocks import actions, quoted, section
 from bot.ui.message import Message
 from bot.ui.text import Workspace, code, door, escape, moment, person, plain, reviewers, user_of
-from bot.ui.words import nothing_runs, state, summary
 
-OPEN_EVENTS = frozenset({"reminded", "escalated", "warned"})
+OPEN_EVENTS = frozenset({"reminded", "escalated"})
 """Events of the ladder; nothing is said any more once the approval has ended."""
 
 REASON_LIMIT = 1500
@@ -27,13 +27,32 @@ def note(event: str, view: ApprovalView, workspace: Workspace, now: int, *, for_
         return _reminder(approval, workspace, now)
     if event == "escalated":
         return _escalation(approval, workspace)
-    if event == "warned":
-        return _warning(approval, workspace, now)
     if event == "extended":
         return _line(approval, f"⏱️ *More time:* it now expires {_deadline(approval)}.")
     if event == "undeliverable":
-        return _line(approval, "⚠️ *Not shown everywhere:* Slack did not take the card in one of its channels.")
+        return _line(approval, "⚠️ *Not shown everywhere:* Slack did not take the card where it belongs; is that channel archived?")
     return _outcome(approval, workspace, for_requester=for_requester)
+
+
+def warning(view: ApprovalView, workspace: Workspace, now: int, extensions: int | None) -> Message:
+    """That it expires soon, with a button for more time while that is so.
+
+    `extensions`: how often it had been extended when this was first said; None where nobody knows. Once there is more
+    time, or the approval has ended, this says so and asks for nothing.
+    """
+    approval = view.approval
+    if not approval.pending:
+        icon, _ = state(approval)
+        return _line(approval, f"{icon} *Was about to expire:* it is {status_in_words(approval.status)} now.")
+    if extensions != approval.extensions:
+        return _line(approval, "⏱️ *Was about to expire:* it was given more time.")
+    who = reviewers(eligible_reviewers(approval.policy, bool(approval.widened)), workspace)
+    left = in_words(max(0, (approval.expires_at or now) - now))
+    then = " Then nothing runs." if nothing_runs(approval) else ""
+    message = _line(approval, f"⚠️ *Expires soon:* {who} — in {left} ({_deadline(approval)}).{then}")
+    if buttons.can_extend(approval):
+        message.blocks.append(actions(card_block_id(approval.approval_request_id), [buttons.extend(approval)]))
+    return message
 
 
 def _reminder(approval: ApprovalRequest, workspace: Workspace, now: int) -> Message:
@@ -47,16 +66,6 @@ def _escalation(approval: ApprovalRequest, workspace: Workspace) -> Message:
     who = reviewers(approval.policy.escalate_to, workspace)
     may = f"{who} — you may decide this now too." if who else "nobody has decided yet."
     return _line(approval, f"📣 *Escalated:* {may}")
-
-
-def _warning(approval: ApprovalRequest, workspace: Workspace, now: int) -> Message:
-    who = reviewers(eligible_reviewers(approval.policy, bool(approval.widened)), workspace)
-    left = in_words(max(0, (approval.expires_at or now) - now))
-    then = " Then nothing runs." if nothing_runs(approval) else ""
-    message = _line(approval, f"⚠️ *Expires soon:* {who} — in {left} ({_deadline(approval)}).{then}")
-    if buttons.can_extend(approval):
-        message.blocks.append(actions(card_block_id(approval.approval_request_id), [buttons.extend(approval)]))
-    return message
 
 
 def _outcome(approval: ApprovalRequest, workspace: Workspace, *, for_requester: bool) -> Message:

@@ -6,12 +6,12 @@ import json
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.execution import Step, StepStatus
+from agent_runtime.core.wording import value_of
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui.blocks import preformatted, quoted, section
 from bot.ui.limits import FOLDED_CHARACTERS, FOLDED_LINES
 from bot.ui.message import Blocks
 from bot.ui.text import plain
-from bot.ui.words import value_of
 
 ERROR_LIMIT = 600
 

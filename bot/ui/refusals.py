@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, status_in_words
 from agent_runtime.core.policy import eligible_reviewers
+from agent_runtime.core.wording import state
 from agent_runtime.errors import (
     AlreadyResolved,
     ApprovalExpired,
@@ -17,7 +18,6 @@ from agent_runtime.errors import (
 from bot.ui.blocks import section
 from bot.ui.message import Message
 from bot.ui.text import Workspace, clock, door, escape, moment, person, plain, reviewers
-from bot.ui.words import state
 
 NOT_CONFIRMED = "Not confirmed yet; the card will update; clicking again is safe."
 

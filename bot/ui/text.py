@@ -13,24 +13,13 @@ from datetime import UTC, datetime
 
 from agent_runtime.core.display import shorten, visible
 from agent_runtime.core.duration import SECOND
-from agent_runtime.core.principal import Via
+from agent_runtime.core.wording import DOORS
 
 NAME_LIMIT = 120
 
 _USER = re.compile(r"[UW][A-Z0-9]{2,}")
 _GROUP = re.compile(r"S[A-Z0-9]{2,}")
 _PRINCIPAL = re.compile(r"slack:([A-Z0-9]+):([UW][A-Z0-9]+)")
-
-DOORS: Mapping[str, str] = {
-    Via.slack: "in Slack",
-    Via.api: "through the API",
-    Via.webhook: "through the webhook",
-    Via.dashboard: "on the dashboard",
-    Via.cli: "on the command line",
-    Via.sdk: "from Python",
-    Via.expiry: "by expiry",
-    Via.system: "by the runtime",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.canonical import JsonValue, canonical
 from agent_runtime.core.display import Rendered, direction_warning, homoglyph_warning, pretty, shorten, visible
+from agent_runtime.core.principal import Via
 from agent_runtime.core.redaction import redact, redact_shown
 
 STATUS: Mapping[str, tuple[str, str]] = {
@@ -24,6 +25,18 @@ SETTLED: Mapping[str, tuple[str, str]] = {
     "not_happened": ("↩️", "Settled: it did not happen"),
     "stop": ("⛔", "Settled: stopped"),
 }
+DOORS: Mapping[str, str] = {
+    Via.slack: "in Slack",
+    Via.api: "through the API",
+    Via.webhook: "through the webhook",
+    Via.dashboard: "on the dashboard",
+    Via.cli: "on the command line",
+    Via.sdk: "from Python",
+    Via.expiry: "by expiry",
+    Via.system: "by the runtime",
+}
+"""Through which door a decision came, as the end of a sentence."""
+
 _DEFAULT_TITLE = "Approval needed: "
 _FULL = 10_000_000
 
