@@ -71,6 +71,11 @@ def climb(
     return Climbed(clock_started_at, expires_at, int(done), tuple(rungs), due, over)
 
 
+def was_warned(rungs_done: int, extensions: int) -> bool:
+    """Whether people may have been warned of an expiry: of this one, or of one that was put off since."""
+    return bool(rungs_done & Rung.warn) or extensions > 0
+
+
 def started(policy: Policy, created_at: int, now: int) -> tuple[int, int | None]:
     """(clock_started_at, expires_at) for a clock that somebody starts at `now`: by then, or when the grace was over."""
     at = min(now, created_at + DELIVERY_GRACE)

@@ -35,13 +35,15 @@ class Place:
     together.
 
     `address` is the notifier's own (JSON values), such as a channel and a thread. `instead` are the places to try, in
-    order, where this one takes nothing.
+    order, where this one takes nothing. `over`: nothing new is shown there any more; a post whose record was lost is
+    looked for, so that it does not go on showing what is no more.
     """
 
     key: str
     lane: str
     address: Mapping[str, Any] = field(default_factory=dict)
     instead: Sequence[Place] = ()
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Receipt:
 class Notice:
     """One thing to show: a topic of the outbox about one approval or execution, in its newest state.
 
-    `event` (approval.note only) says what happened: reminded, escalated, warned, approved, rejected, request_changes,
-    expired, cancelled, extended, undeliverable. `card` are the receipts of that approval's card.
+    `event` (approval.note only) says what happened: reminded, escalated, approved, rejected, request_changes, expired,
+    cancelled, extended, undeliverable. `card` are the receipts of that approval's card.
     """
 
     topic: str

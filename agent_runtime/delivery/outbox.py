@@ -23,6 +23,8 @@ from agent_runtime.store.database import Database
 from agent_runtime.store.events import record
 from agent_runtime.store.outbox import (
     APPROVAL_CARD,
+    APPROVAL_NOTE,
+    APPROVAL_WARNING,
     ATTEMPTED,
     DELIVERED,
     DUE_DELIVERIES,
@@ -32,6 +34,7 @@ from agent_runtime.store.outbox import (
     INSERT_RECEIPT,
     POSTPONE,
     UPDATE_RECEIPT,
+    enqueue,
 )
 from agent_runtime.store.tx import Tx
 
@@ -40,7 +43,7 @@ log = structlog.get_logger(__name__)
 IN_FLIGHT = 32
 """Subjects whose rows are on their way at once."""
 
-REPAINTED = frozenset({APPROVAL_CARD, EXECUTION_PROGRESS})
+REPAINTED = frozenset({APPROVAL_CARD, APPROVAL_WARNING, EXECUTION_PROGRESS})
 """Topics that are updated in place; all others are posted once."""
 
 FIRST_RETRY, LAST_RETRY = SECOND, 5 * MINUTE
@@ -182,6 +185,8 @@ class Outbox:
         return False
 
     async def _post(self, delivery: Delivery, place: Place) -> None:
+        if place.over and delivery.attempts == 1:
+            return
         await self._paced(place.lane)
         current = await self._notice(delivery)
         if current is None:
@@ -189,6 +194,8 @@ class Outbox:
         try:
             receipt = await self.notifier.find(current, place) if delivery.attempts > 1 else None
             if receipt is None:
+                if place.over:
+                    return
                 receipt = await self.notifier.post(current, place)
             elif delivery.topic in REPAINTED:
                 receipt = await self.notifier.update(current, Receipt(place.key, receipt)) or receipt
@@ -329,6 +336,8 @@ def record_undeliverable(tx: Tx, delivery: Delivery, reasons: Sequence[str]) -> 
         approval_request_id=approval.approval_request_id if approval else None,
         data={"topic": delivery.topic, "reasons": list(reasons)},
     )
+    if delivery.topic == APPROVAL_CARD and approval is not None and approval.pending:
+        enqueue(tx, APPROVAL_NOTE, delivery.subject, payload={"event": "undeliverable"})
 
 
 def _edits(lane: str) -> str:

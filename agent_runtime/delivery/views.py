@@ -9,7 +9,7 @@ from agent_runtime.delivery.notifier import ApprovalView, ExecutionView, Notice,
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, RECEIPTS
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, RECEIPTS
 from agent_runtime.store.steps import GET_STEP, JOURNAL
 
 
@@ -40,7 +40,7 @@ async def execution_view(database: Database, execution_id: str) -> ExecutionView
 async def notice(database: Database, notifier: str, topic: str, subject: str, payload: str) -> Notice | None:
     """The notice as `notifier` is to show it now; None where its subject is gone."""
     given: dict[str, Any] = json.loads(payload)
-    if topic in {APPROVAL_CARD, APPROVAL_NOTE}:
+    if topic in {APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING}:
         approval = await approval_view(database, subject)
         if approval is None:
             return None

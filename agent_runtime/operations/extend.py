@@ -12,7 +12,7 @@ from agent_runtime.errors import ApprovalExpired, InvalidRequest
 from agent_runtime.operations.resolve import load, refusals_recorded
 from agent_runtime.store.approvals import CLIMB
 from agent_runtime.store.events import record
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, enqueue
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, enqueue
 from agent_runtime.store.tx import Tx
 
 
@@ -60,6 +60,8 @@ def extend(tx: Tx, approval_request_id: str, *, by: Actor, via: Via) -> Approval
     )
     if policy.notified:
         enqueue(tx, APPROVAL_CARD, approval_request_id)
+        if ladder.was_warned(approval.rungs_done, approval.extensions):
+            enqueue(tx, APPROVAL_WARNING, approval_request_id)
         enqueue(
             tx, APPROVAL_NOTE, approval_request_id, payload={"event": "extended", "extensions": extended.extensions}
         )

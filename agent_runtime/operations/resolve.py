@@ -14,6 +14,7 @@ from agent_runtime.core.deciding import Counted, Ended, Repeated, decide
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE, StepStatus
 from agent_runtime.core.journal import answer, refusal
+from agent_runtime.core.ladder import was_warned
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.principal import SYSTEM, Actor, Via
 from agent_runtime.errors import NotAuthorized, NotFound
@@ -26,7 +27,7 @@ from agent_runtime.store.approvals import (
 )
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import GATE_CLOSED, GATE_CLOSED_WAKES
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, EXECUTION_PROGRESS, enqueue
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.steps import ANSWER_STEP
 from agent_runtime.store.tx import Tx
 
@@ -123,6 +124,8 @@ def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via:
     )
     if ended.policy.notified:
         enqueue(tx, APPROVAL_CARD, ended.approval_request_id)
+        if was_warned(ended.rungs_done, ended.extensions):
+            enqueue(tx, APPROVAL_WARNING, ended.approval_request_id)
         enqueue(tx, APPROVAL_NOTE, ended.approval_request_id, payload={"event": ended.status})
     tx.wake("approvals")
     tx.wake(f"approval:{ended.approval_request_id}")

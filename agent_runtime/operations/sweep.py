@@ -11,7 +11,7 @@ from agent_runtime.operations.claim import SWEPT, take_over_lapsed
 from agent_runtime.operations.resolve import expire
 from agent_runtime.store.approvals import CLIMB, DUE
 from agent_runtime.store.events import record
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, enqueue
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, enqueue
 from agent_runtime.store.tx import Tx
 
 _EVENTS = {Rung.remind: "reminded", Rung.escalate: "escalated", Rung.warn: "warned"}
@@ -73,8 +73,10 @@ def _move(tx: Tx, approval: ApprovalRequest, climbed: Climbed) -> None:
             data={"escalate_to": list(approval.policy.escalate_to)} if rung is Rung.escalate else {},
         )
         if approval.policy.notified:
-            again = {"n": approval.extensions} if approval.extensions else {}
-            enqueue(tx, APPROVAL_NOTE, approval.approval_request_id, payload={"event": _EVENTS[rung], **again})
+            if rung is Rung.warn:
+                enqueue(tx, APPROVAL_WARNING, approval.approval_request_id)
+            else:
+                enqueue(tx, APPROVAL_NOTE, approval.approval_request_id, payload={"event": _EVENTS[rung]})
     if approval.policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
     tx.wake(f"approval:{approval.approval_request_id}")

@@ -19,6 +19,9 @@ APPROVAL_CARD = "approval.card"
 APPROVAL_NOTE = "approval.note"
 """Something happened to an approval that is said once, below its card; the payload's `event` says what."""
 
+APPROVAL_WARNING = "approval.warning"
+"""The warnings that an approval is about to expire, which offer more time, are to show whether that still holds."""
+
 EXECUTION_PROGRESS = "execution.progress"
 """The progress message of an execution is to show its present state."""
 

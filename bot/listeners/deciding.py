@@ -24,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 STALE = (AlreadyResolved, ApprovalExpired, StaleDigest)
-"""Refusals that mean that the card shows what is no more."""
+"""Refusals that mean that the message shows what is no more."""
 
 
 class NotConfirmed(Exception):
@@ -54,7 +54,7 @@ async def within_time(
 
 
 async def refuse(context: Context, interaction: Interaction, person: Person, error: CountersignError) -> None:
-    """Tells the person why nothing changed, and has a card redrawn that shows what is no more; in the background."""
+    """Tells the person why nothing changed, and has drawn anew what shows what is no more; in the background."""
     context.later.spawn(_refuse(context, interaction, person, error), "slack-refusal")
 
 
@@ -93,10 +93,11 @@ async def _refuse(context: Context, interaction: Interaction, person: Person, er
         try:
             view = await approval_view(context.database, interaction.shown.approval_request_id)
             approval = view.approval if view is not None else None
-            if isinstance(error, STALE) and interaction.on_card and approval is not None:
-                await context.database.write(repaint, approval.approval_request_id, interaction.channel, interaction.ts)
+            if isinstance(error, STALE) and interaction.topic and approval is not None:
+                shown = (interaction.topic, approval.approval_request_id, interaction.channel, interaction.ts)
+                await context.database.write(repaint, *shown)
         except CountersignError:
-            log.exception("slack: could not redraw a card that is over")
+            log.exception("slack: could not redraw what is over")
     tell(
         context,
         interaction.user,

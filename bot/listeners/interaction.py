@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.core.principal import Actor
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_WARNING
 from bot.listeners.context import Context
 from bot.slack.directory import FOREIGN, Person
 from bot.ui.actions import EXTEND, Shown, read_card_block_id, read_value
@@ -20,8 +21,8 @@ CONFIRM_BUDGET = 2.5
 class Interaction:
     """Who did what, where. `team` is the person's, `app_team` the one that the payload came from.
 
-    `on_card`: (channel, ts) is a card, not a note below one. `key` names this very interaction, as Slack gives it no
-    id; `until` is the loop's time by which it is answered.
+    `topic`: what the outbox shows at (channel, ts), a card or a warning; "" where it is neither. `key` names this very
+    interaction, as Slack gives it no id; `until` is the loop's time by which it is answered.
     """
 
     user: str
@@ -33,7 +34,7 @@ class Interaction:
     thread_ts: str
     trigger_id: str
     verb: str
-    on_card: bool
+    topic: str
     key: str
     until: float
 
@@ -66,7 +67,7 @@ def read_click(body: Mapping[str, Any]) -> Interaction:
         thread_ts=str(container.get("thread_ts") or ""),
         trigger_id=str(body.get("trigger_id") or ""),
         verb=str((action.get("selected_option") or {}).get("value") or ""),
-        on_card=bool(ts) and action["action_id"] != EXTEND,
+        topic="" if not ts else APPROVAL_WARNING if action["action_id"] == EXTEND else APPROVAL_CARD,
         key=f"slack:{team}:{user}:{place}:{action['action_id']}:{action.get('action_ts', '')}",
         until=asyncio.get_running_loop().time() + CONFIRM_BUDGET,
     )
@@ -87,7 +88,7 @@ def read_submission(body: Mapping[str, Any]) -> Interaction:
         thread_ts="",
         trigger_id=str(body.get("trigger_id") or ""),
         verb="",
-        on_card=shown is not None and bool(shown.ts),
+        topic=APPROVAL_CARD if shown is not None and shown.ts else "",
         key=f"slack:{team}:{user}:{view.get('id', '')}:{view.get('callback_id', '')}:{view.get('hash', '')}",
         until=asyncio.get_running_loop().time() + CONFIRM_BUDGET,
     )
@@ -110,7 +111,7 @@ def read_shortcut(body: Mapping[str, Any]) -> Interaction:
         thread_ts=str(message.get("thread_ts") or ""),
         trigger_id=str(body.get("trigger_id") or ""),
         verb="",
-        on_card=False,
+        topic="",
         key=f"slack:{team}:{user}:{ts}:{body.get('callback_id', '')}:{body.get('action_ts', '')}",
         until=asyncio.get_running_loop().time() + CONFIRM_BUDGET,
     )

@@ -10,12 +10,12 @@ import structlog
 
 from agent_runtime.core.duration import MINUTE, SECOND
 from agent_runtime.delivery.notifier import Notice, Place, Receipt, RetryAfter, Undeliverable
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, EXECUTION_PROGRESS
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS
 from bot.slack.client import SlackAway, SlackClient, SlackRefused, metadata
 from bot.slack.places import places
 from bot.ui.card import card, minimal_card
 from bot.ui.message import Message
-from bot.ui.notes import note
+from bot.ui.notes import note, warning
 from bot.ui.progress import progress, result
 from bot.ui.text import Workspace
 
@@ -88,7 +88,7 @@ class SlackNotifier:
         return found
 
     async def post(self, notice: Notice, place: Place) -> Mapping[str, Any]:
-        """Posts it; returns {"channel", "ts", "thread_ts"}."""
+        """Posts it; returns the place's address with the channel that Slack names and the message's "ts"."""
         channel, thread_ts = str(place.address["channel"]), str(place.address["thread_ts"])
         known = metadata(EVENT_TYPE, _marks(notice, place))
         key = tuple(known["event_payload"].values())
@@ -100,7 +100,7 @@ class SlackNotifier:
                 channel, ts = await self._client.post(channel, message, thread_ts=thread_ts or None, metadata=known)
             except SlackRefused as error:
                 channel, ts = await self._client.post(
-                    channel, self._smaller(notice, error), thread_ts=thread_ts or None, metadata=known
+                    channel, self._smaller(notice, place, error), thread_ts=thread_ts or None, metadata=known
                 )
         except SlackRefused as error:
             raise _as_failure(error) from error
@@ -108,13 +108,12 @@ class SlackNotifier:
             if error.uncertain:
                 del self._certainly_not_posted[key]
             raise _as_failure(error) from error
-        return {"channel": channel, "ts": ts, "thread_ts": thread_ts}
+        return {**place.address, "channel": channel, "ts": ts}
 
     async def update(self, notice: Notice, receipt: Receipt) -> Mapping[str, Any] | None:
         """Draws it anew in place; a pending card that somebody deleted is posted again."""
         channel, ts = str(receipt.receipt["channel"]), str(receipt.receipt["ts"])
-        thread_ts = str(receipt.receipt.get("thread_ts") or "")
-        place = Place(receipt.place, channel, {"channel": channel, "thread_ts": thread_ts})
+        place = Place(receipt.place, channel, receipt.receipt)
         self._require_workspace()
         try:
             try:
@@ -122,7 +121,7 @@ class SlackNotifier:
             except SlackRefused as error:
                 if error.code == "message_not_found" and _is_open_card(notice):
                     return await self.post(notice, place)
-                await self._client.update(channel, ts, self._smaller(notice, error))
+                await self._client.update(channel, ts, self._smaller(notice, place, error))
         except (SlackRefused, SlackAway) as error:
             raise _as_failure(error) from error
         return None
@@ -136,7 +135,8 @@ class SlackNotifier:
         try:
             if channel.startswith(("U", "W")):
                 channel = await self._client.direct_message(channel)
-            return await self._search(marks, channel, thread_ts, oldest=_since(notice))
+            found = await self._search(marks, channel, thread_ts, oldest=_since(notice))
+            return None if found is None else {**place.address, **found}
         except SlackRefused as error:
             log.info("slack: cannot look for an earlier post; posting anew", reason=str(error))
             return None
@@ -154,7 +154,7 @@ class SlackNotifier:
             for message in messages:
                 found = message.get("metadata") or {}
                 if found.get("event_type") == EVENT_TYPE and found.get("event_payload") == marks:
-                    return {"channel": channel, "ts": str(message["ts"]), "thread_ts": thread_ts}
+                    return {"channel": channel, "ts": str(message["ts"])}
             if not cursor:
                 return None
         return None
@@ -166,6 +166,8 @@ class SlackNotifier:
         if notice.topic == APPROVAL_NOTE and notice.approval is not None:
             for_requester = bool(place.address.get("for_requester"))
             return note(notice.event, notice.approval, workspace, now, for_requester=for_requester)
+        if notice.topic == APPROVAL_WARNING and notice.approval is not None:
+            return warning(notice.approval, workspace, now, place.address.get("extensions"))
         if notice.execution is None:
             raise Undeliverable(f"Slack shows no {notice.topic}")
         if notice.topic == EXECUTION_PROGRESS:
@@ -178,7 +180,7 @@ class SlackNotifier:
             return progress(notice.execution, workspace, waiting)
         return result(notice.execution.execution, workspace)
 
-    def _smaller(self, notice: Notice, error: SlackRefused) -> Message:
+    def _smaller(self, notice: Notice, place: Place, error: SlackRefused) -> Message:
         """What is shown where Slack does not take the blocks: never no card. Raises `error` where it is about else."""
         if error.code not in REFUSED_CONTENT:
             raise error
@@ -186,8 +188,7 @@ class SlackNotifier:
         workspace = self._workspace()
         if notice.topic == APPROVAL_CARD and notice.approval is not None:
             return minimal_card(notice.approval, workspace)
-        drawn = self._drawn(notice, Place("", "", {"channel": "", "thread_ts": ""}))
-        return Message(drawn.text)
+        return Message(self._drawn(notice, place).text)
 
     def _require_workspace(self) -> None:
         if not self._workspace().team_id:

@@ -6,9 +6,16 @@ import re
 from collections.abc import Sequence
 
 from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.ladder import Rung
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.delivery.notifier import Notice, Place, Receipt
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, EXECUTION_PROGRESS, EXECUTION_RESULT
+from agent_runtime.store.outbox import (
+    APPROVAL_CARD,
+    APPROVAL_NOTE,
+    APPROVAL_WARNING,
+    EXECUTION_PROGRESS,
+    EXECUTION_RESULT,
+)
 from bot.slack.origin import Origin, read_origin
 from bot.ui.notes import OPEN_EVENTS
 
@@ -24,6 +31,8 @@ def places(notice: Notice) -> list[Place]:
         return _of_card(notice.approval.approval)
     if notice.topic == APPROVAL_NOTE and notice.approval is not None:
         return _of_note(notice.event, notice.approval.approval, notice.card)
+    if notice.topic == APPROVAL_WARNING and notice.approval is not None:
+        return _of_warnings(notice.approval.approval, notice.card)
     if notice.topic in {EXECUTION_PROGRESS, EXECUTION_RESULT} and notice.execution is not None:
         origin = read_origin(notice.execution.execution.origin)
         return [] if origin is None else [_thread(origin.channel, origin.thread_ts)]
@@ -57,6 +66,23 @@ def _of_note(event: str, approval: ApprovalRequest, card: Sequence[Receipt]) -> 
         asked = Place(asked.key, asked.lane, {**asked.address, "for_requester": True})
         threads = [asked, *(thread for thread in threads if thread.key != asked.key)]
     return threads
+
+
+def _of_warnings(approval: ApprovalRequest, card: Sequence[Receipt]) -> list[Place]:
+    """Below every card, anew after each extension; those before it, and all of an ended approval, are over."""
+    origin = read_origin(approval.origin)
+    threads = [_below(receipt) for receipt in card] or ([] if origin is None else [_origin_thread(origin)])
+    warned = bool(approval.rungs_done & Rung.warn)
+    return [
+        Place(
+            f"{thread.key} #{extensions}",
+            thread.lane,
+            {**thread.address, "extensions": extensions},
+            over=not (approval.pending and warned and extensions == approval.extensions),
+        )
+        for extensions in range(approval.extensions + 1)
+        for thread in threads
+    ]
 
 
 def _below(receipt: Receipt) -> Place:

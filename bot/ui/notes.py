@@ -1,8 +1,8 @@
-"""What is said below a card: a reminder, an escalation, the outcome, each once; a warning, which ends when it is over."""
+"""What is said below a card: a reminder, an escalation, the outcome, once each; a warning, until it is over."""
 
 from __future__ import annotations
 
-from agent_runtime.core.approval import ApprovalRequest, status_in_words
+from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.duration import in_words
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.redaction import redact_shown
@@ -30,7 +30,10 @@ def note(event: str, view: ApprovalView, workspace: Workspace, now: int, *, for_
     if event == "extended":
         return _line(approval, f"⏱️ *More time:* it now expires {_deadline(approval)}.")
     if event == "undeliverable":
-        return _line(approval, "⚠️ *Not shown everywhere:* Slack did not take the card where it belongs; is that channel archived?")
+        return _line(
+            approval,
+            "⚠️ *Not shown everywhere:* Slack did not take the card where it belongs; is that channel archived?",
+        )
     return _outcome(approval, workspace, for_requester=for_requester)
 
 
@@ -42,10 +45,10 @@ def warning(view: ApprovalView, workspace: Workspace, now: int, extensions: int 
     """
     approval = view.approval
     if not approval.pending:
-        icon, _ = state(approval)
-        return _line(approval, f"{icon} *Was about to expire:* it is {status_in_words(approval.status)} now.")
+        icon, word = state(approval)
+        return _line(approval, f"{icon} *{word}.* It was about to expire.")
     if extensions != approval.extensions:
-        return _line(approval, "⏱️ *Was about to expire:* it was given more time.")
+        return _line(approval, "⏱️ *More time was given.* It was about to expire.")
     who = reviewers(eligible_reviewers(approval.policy, bool(approval.widened)), workspace)
     left = in_words(max(0, (approval.expires_at or now) - now))
     then = " Then nothing runs." if nothing_runs(approval) else ""

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from agent_runtime.store.database import Database
 from bot.sandbox.app import Sandbox
 from bot.surface import SlackSurface
 from tests.bot.engine import Clock, Engine
-from tests.bot.seeing import shown, until
-from tests.bot.workspace import AGENTS, APPROVALS, REQUESTER, REVIEWER, REVIEWER_2
+from tests.bot.seeing import action_ids, shown, until
+from tests.bot.workspace import AGENTS, APPROVALS, ESCALATIONS, REQUESTER, REVIEWER, REVIEWER_2
 
 
 @dataclass
@@ -97,6 +97,15 @@ class Desk(Engine):
         assert found is not None
         log.remove(found)
 
+    def copies(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The same message once more, as a crash between a post and its record leaves it."""
+        log = self.sandbox.server.workspace.logs[message["channel"]]
+        found = log.get(message["ts"])
+        assert found is not None
+        ts = f"{message['ts'].partition('.')[0]}.999999"
+        log.add(replace(found, ts=ts, text=message["text"], blocks=message["blocks"]))
+        return {**message, "ts": ts}
+
     async def changes(self, path: str, body: Mapping[str, Any]) -> None:
         """Changes a person or a group, and waits until the app has acknowledged the event."""
         status, answer = await self.post(path, body)
@@ -113,6 +122,12 @@ class Desk(Engine):
         query = {} if user is None else {"user": user}
         listed = (await self.get(f"/channels/{channel}/messages", **query))["messages"]
         return [{**message, "channel": channel} for message in listed]
+
+    async def is_closed(self, approval: ApprovalRequest) -> bool:
+        """Whether no message of an approval that has ended asks for anything any more, wherever it stands."""
+        said = [m for channel in (AGENTS, APPROVALS, ESCALATIONS) for m in await self.messages(channel)]
+        about = [m for m in said if approval.approval_request_id in json.dumps(m["blocks"])]
+        return not any(action_ids(message) for message in about)
 
     async def sees(
         self, channel: str, wanted: Callable[[dict[str, Any]], bool], what: str, *, user: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -72,21 +73,77 @@ async def test_every_rung(desk_for: OpenDesk) -> None:
         after = (await desk.approval(approval)).expires_at or 0
         assert after - before == 3600 * 1_000_000
         await desk.card_shows(approval, "extended 1×")
+        await desk.sees(
+            APPROVALS, lambda m: m["ts"] == warning["ts"] and closed(m, "More time was given"), "it is over"
+        )
 
         await later(desk, 60)
-        await until(lambda: _warnings(desk, approval, 2), "people are warned again")
+        again = await desk.sees_text(APPROVALS, "Expires soon", "Then nothing runs")
+        assert again["ts"] > warning["ts"]
+        assert action_ids(again) == ["approval.extend"]
 
         await later(desk, 15)
         assert (await desk.approval(approval)).status == "expired"
         for channel in (APPROVALS, ESCALATIONS):
             assert action_ids(await desk.card_shows(approval, "Expired", "Nothing runs", channel=channel)) == []
         await desk.sees_text(AGENTS, f"<@{REQUESTER}>", "Expired")
-        await desk.clicks(REVIEWER, warning, "approval.extend")
-        await desk.is_told(REVIEWER, "already expired")
+        for ts in (warning["ts"], again["ts"]):
+            await desk.sees(APPROVALS, lambda m, ts=ts: m["ts"] == ts and closed(m, "Expired"), "the warning is over")
+        await until(lambda: desk.is_closed(approval), "no button is left")
 
 
-async def _warnings(desk: Desk, approval: ApprovalRequest, count: int) -> bool:
-    return sum("Expires soon" in note for note in await notes(desk, approval)) == count
+def closed(message: dict[str, Any], words: str) -> bool:
+    """A warning that is over, and says why."""
+    return words in shown(message) and "It was about to expire" in shown(message) and action_ids(message) == []
+
+
+async def warned(desk: Desk) -> tuple[ApprovalRequest, dict[str, Any]]:
+    """An approval that is about to expire, and the warning."""
+    approval = await asked(desk, SHORT)
+    await shown_and_running(desk, approval)
+    await later(desk, 51)
+    return approval, await desk.sees_text(APPROVALS, "Expires soon")
+
+
+@pytest.mark.parametrize("verdict", [Verdict.approved, Verdict.rejected, Verdict.request_changes])
+async def test_a_warning_ends_with_the_decision(desk: Desk, verdict: Verdict) -> None:
+    approval, warning = await warned(desk)
+    assert action_ids(warning) == ["approval.extend"]
+    await desk.decides(approval, verdict, "so be it")
+    await desk.sees(APPROVALS, lambda m: m["ts"] == warning["ts"] and closed(m, "was about"), "the warning is over")
+    await until(lambda: desk.is_closed(approval), "no button is left")
+
+
+async def test_a_warning_whose_record_was_lost_ends_too(desk: Desk) -> None:
+    """It was posted, the answer got lost, and it was decided before the next try: no button may stay."""
+    approval = await asked(desk, SHORT)
+    await shown_and_running(desk, approval)
+    await later(desk, 40)
+    await desk.sees_text(APPROVALS, "Reminder")
+    await desk.post(
+        "/faults",
+        {
+            "lost_response": {"method": "chat.postMessage", "count": 1},
+            "status_5xx": {"method": "conversations.replies", "count": 1},
+        },
+    )
+    await later(desk, 11)
+    await desk.sees_text(APPROVALS, "Expires soon")
+    await desk.decides(approval, Verdict.approved)
+    await desk.sees_text(APPROVALS, "Approved", "It was about to expire")
+    await until(lambda: desk.is_closed(approval), "no button is left")
+    said = [m for m in await desk.messages(APPROVALS) if "about to expire" in shown(m)]
+    assert len(said) == 1
+
+
+async def test_a_click_on_a_warning_that_nobody_knows_of_draws_it_anew(desk: Desk) -> None:
+    approval, warning = await warned(desk)
+    await desk.decides(approval, Verdict.approved)
+    await until(lambda: desk.is_closed(approval), "no button is left")
+    stray = desk.copies(warning)
+    await desk.clicks(REVIEWER, stray, "approval.extend")
+    await desk.is_told(REVIEWER, "Already approved")
+    await desk.sees(APPROVALS, lambda m: m["ts"] == stray["ts"] and closed(m, "Approved"), "it is over as well")
 
 
 async def test_quiet_when_decided(desk: Desk) -> None:

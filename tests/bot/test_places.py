@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.ladder import Rung
 from agent_runtime.core.policy import Policy
 from agent_runtime.delivery.notifier import ApprovalView, ExecutionView, Notice, Place, Receipt
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, EXECUTION_PROGRESS, EXECUTION_RESULT
+from agent_runtime.store.outbox import (
+    APPROVAL_CARD,
+    APPROVAL_NOTE,
+    APPROVAL_WARNING,
+    EXECUTION_PROGRESS,
+    EXECUTION_RESULT,
+)
 from bot.slack.origin import Origin, read_origin
 from bot.slack.places import places
 from tests.bot.ui.views import approval, ended, execution
@@ -26,6 +33,11 @@ def of_card(**fields: Any) -> list[Place]:
 
 def of_note(event: str, shown: ApprovalRequest, *card: Receipt) -> list[Place]:
     return places(Notice(APPROVAL_NOTE, "apr_1", 1, event=event, approval=ApprovalView(shown), card=card))
+
+
+def of_warnings(shown: ApprovalRequest, *card: Receipt) -> list[tuple[str, bool]]:
+    found = places(Notice(APPROVAL_WARNING, "apr_1", 1, approval=ApprovalView(shown), card=card))
+    return [(place.key, place.over) for place in found]
 
 
 def keys(found: list[Place]) -> list[str]:
@@ -57,10 +69,20 @@ def test_the_escalation_channel_once_it_is_escalated() -> None:
     assert keys(of_card(policy=same, widened=1)) == ["C0APPROVALS"]
 
 
-@pytest.mark.parametrize("event", ["reminded", "escalated", "warned"])
+@pytest.mark.parametrize("event", ["reminded", "escalated"])
 def test_a_rung_is_said_below_the_card_while_it_is_open(event: str) -> None:
     assert keys(of_note(event, approval(origin=ORIGIN), CARD)) == ["C0APPROVALS/2.0"]
     assert of_note(event, ended("approved", origin=ORIGIN), CARD) == []
+
+
+def test_each_warning_stands_below_the_card_and_is_over_in_its_time() -> None:
+    warned = int(Rung.clock | Rung.warn)
+    first, second = ("C0APPROVALS/2.0 #0", "C0APPROVALS/2.0 #1")
+    assert of_warnings(approval(origin=ORIGIN, rungs_done=warned), CARD) == [(first, False)]
+    assert of_warnings(approval(origin=ORIGIN, rungs_done=warned)) == [("C0AGENTS/1.0 #0", False)]
+    assert of_warnings(approval(rungs_done=1, extensions=1), CARD) == [(first, True), (second, True)]
+    assert of_warnings(approval(rungs_done=warned, extensions=1), CARD) == [(first, True), (second, False)]
+    assert of_warnings(ended("approved", rungs_done=warned), CARD) == [(first, True)]
 
 
 def test_an_outcome_is_told_where_it_was_asked_for_too() -> None:

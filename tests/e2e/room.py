@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.stack import Json, Stack
+from tests.e2e.stack import ESCALATIONS, Json, Stack
 from tests.e2e.waiting import PATIENCE, until
 
 REQUESTER, BYSTANDER, GUEST = "U0REQUESTER", "U0BYSTANDER", "U0GUEST0001"
@@ -166,7 +166,15 @@ class Thread:
 
         execution = await until(ended, "the execution ends", within=within, explain=self.room.stack.explain)
         assert execution["status"] == status, execution
+        await until(self._asks_for_nothing, "no button is left", within=within, explain=self.room.stack.explain)
         return execution
+
+    async def _asks_for_nothing(self) -> bool:
+        """Whether nothing that was said of this thread's approvals, here or where it was escalated to, has buttons."""
+        said = await self.messages()
+        here = {approval_of(m) for m in said if mark(m, "topic") == CARD}
+        elsewhere = [m for m in await self.room.messages(ESCALATIONS) if approval_of(m) in here]
+        return not any(map(buttons, [*said, *elsewhere]))
 
     async def effects(self) -> list[Json]:
         """What its tools have really done."""

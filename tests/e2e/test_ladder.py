@@ -24,7 +24,7 @@ async def test_nobody_answers(room: Room) -> None:
     elsewhere = await escalated(room, approval_of(card))
     assert buttons(elsewhere) == DECIDE
     assert says(elsewhere, f"<@{ON_CALL}>")
-    await thread.sees("Expires soon", f"<@{ON_CALL}>", topic="approval.note")
+    await thread.sees("Expired", "It was about to expire", topic="approval.warning")
     await thread.card("Expired", "nobody decided in time")
     for place in ("", ESCALATIONS):
         (shown,) = await over(room, approval_of(card), place)
@@ -34,7 +34,7 @@ async def test_nobody_answers(room: Room) -> None:
     await thread.ends()
     assert await thread.effects() == []
     notes = [shown["text"] for shown in await thread.messages() if mark(shown, "topic") == "approval.note"]
-    assert len(notes) == len(set(notes)) == 4, notes
+    assert len(notes) == len(set(notes)) == 3, notes
 
 
 async def escalated(room: Room, approval_request_id: str) -> Json:
@@ -74,7 +74,7 @@ async def test_who_was_escalated_to_may_decide_from_then_on(room: Room) -> None:
 async def test_more_time_after_the_warning(room: Room) -> None:
     thread = await room.asks(f"patient_rollout {ROLLOUT}")
     card = await thread.open_card()
-    warning = await thread.sees("Expires soon", f"<@{REVIEWER}>", topic="approval.note")
+    warning = await thread.sees("Expires soon", f"<@{REVIEWER}>", topic="approval.warning")
     assert buttons(warning) == ["approval.extend"]
     before = await expiry(thread)
     await room.clicks(REQUESTER, warning, "approval.extend")
@@ -82,6 +82,7 @@ async def test_more_time_after_the_warning(room: Room) -> None:
     await room.clicks(REVIEWER, warning, "approval.extend")
     await room.is_told(REVIEWER, "It now expires")
     await thread.sees("More time", topic="approval.note")
+    await thread.sees("More time was given", topic="approval.warning")
     card = await thread.card("extended 1×")
     assert await expiry(thread) > before
     await room.clicks(REVIEWER, card, "approval.approve")

@@ -20,7 +20,7 @@ from agent_runtime.operations.extend import extend
 from agent_runtime.operations.sweep import Swept, start_clock, sweep
 from agent_runtime.store.approvals import GET_APPROVAL_FOR_UPDATE
 from agent_runtime.store.database import Database
-from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, DUE_DELIVERIES
+from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, DUE_DELIVERIES
 from agent_runtime.store.tx import Tx
 from tests.clock import Clock
 from tests.flow import APPROVE, POLICY, Flow, gated
@@ -127,6 +127,33 @@ async def test_each_rung_is_shown_where_somebody_is_notified(database: Database,
         (APPROVAL_NOTE, '{"event":"escalated"}'),
         (APPROVAL_CARD, "{}"),
     ]
+
+
+async def test_a_warning_is_drawn_anew_when_it_is_over(database: Database, clock: Clock) -> None:
+    """When it is due, when more time is given, when it is due again, and when the approval ends."""
+    flow = await Flow.asked(database, gated(policy=replace(TIMED, notified=True)))
+    approval_request_id = (await flow.approval()).approval_request_id
+    begun = (await flow.approval()).clock_started_at or await started(database, approval_request_id)
+
+    async def warnings() -> int:
+        due = await database.all(DUE_DELIVERIES, b_now=clock.now, b_limit=100)
+        return [(row.topic, row.payload) for row in due].count((APPROVAL_WARNING, "{}"))
+
+    await clock.set(begun + HOUR - WARN_BEFORE)
+    await swept(database)
+    assert await warnings() == 1
+    await database.write(extend, approval_request_id, by=LOCAL_OPERATOR, via=Via.cli)
+    assert await warnings() == 2
+    await clock.set(begun + 2 * HOUR - WARN_BEFORE)
+    await swept(database)
+    assert await warnings() == 3
+    await flow.resolve()
+    assert await warnings() == 4
+
+
+async def started(database: Database, approval_request_id: str) -> int:
+    """Its clock, which the first delivery starts."""
+    return (await database.write(shown, approval_request_id)).clock_started_at or 0
 
 
 # --- the clock ----------------------------------------------------------------------------------------------

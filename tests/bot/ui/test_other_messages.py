@@ -25,7 +25,7 @@ from bot.sandbox.blocks.validate import view_problems
 from bot.ui import actions, help, modals
 from bot.ui.actions import Shown, read_card_block_id, read_value, view_value
 from bot.ui.home import home, listing
-from bot.ui.notes import note
+from bot.ui.notes import note, warning
 from bot.ui.progress import progress, result
 from bot.ui.refusals import NOT_CONFIRMED, refusal, refusal_in_form
 from tests.bot.ui.checks import check_markup, check_message, check_view, elements, mrkdwn_of, words
@@ -44,7 +44,6 @@ from tests.bot.ui.views import (
 EVENTS = [
     "reminded",
     "escalated",
-    "warned",
     "extended",
     "undeliverable",
     "approved",
@@ -195,10 +194,31 @@ def test_a_reminder_mentions_the_reviewers() -> None:
 
 
 def test_a_warning_offers_more_time() -> None:
-    message = note("warned", ApprovalView(approval()), WORKSPACE, NOW, for_requester=False)
+    message = warning(ApprovalView(approval()), WORKSPACE, NOW, 0)
+    assert "Expires soon" in message.text
     assert elements(message.blocks) == [actions.EXTEND]
-    spent = note("warned", ApprovalView(approval(extensions=3)), WORKSPACE, NOW, for_requester=False)
-    assert elements(spent.blocks) == []
+    assert elements(warning(ApprovalView(approval(extensions=3)), WORKSPACE, NOW, 3).blocks) == []
+
+
+@pytest.mark.parametrize("status", ["approved", "rejected", "request_changes", "expired", "cancelled"])
+@pytest.mark.parametrize("extensions", [0, None])
+def test_a_warning_of_an_ended_approval_asks_for_nothing(status: str, extensions: int | None) -> None:
+    message = warning(ApprovalView(ended(status)), WORKSPACE, NOW, extensions)
+    assert elements(message.blocks) == []
+    assert "It was about to expire" in message.text
+
+
+@pytest.mark.parametrize("extensions", [0, None])
+def test_a_warning_before_more_time_was_given_asks_for_nothing(extensions: int | None) -> None:
+    message = warning(ApprovalView(approval(extensions=1)), WORKSPACE, NOW, extensions)
+    assert elements(message.blocks) == []
+    assert "More time was given" in message.text
+
+
+@settings(max_examples=50, deadline=None)
+@given(approval_views(), st.sampled_from([None, 0, 1, 3]))
+def test_slack_takes_every_warning(view: ApprovalView, extensions: int | None) -> None:
+    check_message(warning(view, WORKSPACE, NOW, extensions))
 
 
 def test_an_outcome_tells_the_requester() -> None:
