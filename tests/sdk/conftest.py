@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,9 +69,6 @@ class _on_background:
 
     def close(self) -> None:
         self.__exit__(None, None, None)
-
-
-PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture

@@ -20,21 +20,28 @@ from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings
 from bot.scripted_model import Data, ScriptedModel, serve_scripted_model
 from tests.clock import Clock
-from tests.e2e.process import ProductProcess, environment
+from tests.e2e.process import ProductProcess
+from tests.e2e.process import environment as product_environment
 from tests.engine.conftest import live_database
+from tests.sdk.conftest import ServeModel, environment, ledger, serve_model
 from tests.seeds.outside import SECRET, Outside
 from tests.seeds.supplied import DURABLE, LEDGER, STAGE, supplied
 
-__all__ = ["live_database"]
+__all__ = ["ServeModel", "environment", "ledger", "live_database", "serve_model"]
 
 PROGRAMS = Path(__file__).parent / "programs"
 
 
+def run_program(name: str, **supplied: Any) -> dict[str, Any]:
+    """Runs a program in the test's process; its names afterwards. `supplied` are those that it leaves undefined."""
+    return runpy.run_path(str(PROGRAMS / f"{name}.py"), init_globals=supplied, run_name=name)
+
+
 @dataclass
 class Model:
-    """What the scripted model answers; `asked` counts its answers."""
+    """What the scripted model answers: a value, or what a function of the messages gives; `asked` counts them."""
 
-    answers: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] | Callable[[Any], Any] = field(default_factory=dict)
     served: ScriptedModel | None = None
 
     @property
@@ -47,7 +54,11 @@ class Model:
 async def model() -> AsyncIterator[Model]:
     """A scripted model, served over HTTP; set what it answers in `answers`."""
     model = Model()
-    async with serve_scripted_model(lambda messages: Data(model.answers)) as model.served:
+
+    def answer(messages: Any) -> Any:
+        return model.answers(messages) if callable(model.answers) else Data(model.answers)
+
+    async with serve_scripted_model(answer) as model.served:
         yield model
 
 
@@ -96,7 +107,7 @@ def deploy(database_url: str, clock: Clock, model: Model, tmp_path: Path) -> Dep
         ledger = tmp_path / "ledger"
         ledger.touch()
         assert model.served is not None
-        settings = environment(
+        settings = product_environment(
             COUNTERSIGN_DATABASE_URL=database_url,
             COUNTERSIGN_APPROVAL_WEBHOOK_SECRET=SECRET,
             OPENAI_BASE_URL=model.served.base_url,
@@ -118,8 +129,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.setenv(LEDGER, str(tmp_path / "ledger"))
 
     def loaded(program: str) -> Agent:
-        ran = runpy.run_path(str(PROGRAMS / f"{program}.py"), init_globals=supplied(), run_name=program)
-        app: Agent = ran["app"]
+        app: Agent = run_program(program, **supplied())["app"]
         return app
 
     return loaded

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.seeds.supplied import supplied
+from tests.seeds.supplied import agent_of, supplied
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     program = Path(sys.argv[1])
     ran = runpy.run_path(str(program), init_globals=supplied(), run_name="__main__")
     if "app.run(" not in program.read_text():
-        ran["app"].run(host="0.0.0.0", port=int(os.environ["PORT"]))
+        agent_of(ran).run(host="0.0.0.0", port=int(os.environ["PORT"]))
 
 
 def _end_with_input() -> None:

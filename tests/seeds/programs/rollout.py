@@ -1,26 +1,23 @@
-"""A change that is rolled out after a review: deploy, start by name, look, approve, leave."""
-
+# ruff: noqa
+# fmt: off
 from agent_runtime import Agent, AgentRuntime, tool
-
-rolled_out = []
-
 
 @tool
 def get_rollout_context(change_id: str) -> dict:
     return {"service": "checkout-api", "risk": "medium", "blast_radius": "10% canary"}
 
-
 @tool(approval_required=True)
 def execute_rollout(change_id: str, rollout_plan: str, reason: str) -> dict:
-    rolled_out.append(change_id)
     return {"status": "rolled_out", "change_id": change_id}
-
 
 agent = Agent(
     name="prod_change_demo",
     model="openai/gpt-4o-mini",
     tools=[get_rollout_context, execute_rollout],
-    instructions="Read the context of the change. Where it looks safe, propose execute_rollout with a short plan.",
+    instructions=(
+        "Review the change context. If it looks safe, call execute_rollout "
+        "with a short rollout plan and a short reason."
+    ),
 )
 
 with AgentRuntime() as runtime:

@@ -1,8 +1,6 @@
-"""The flow of an approval without a model. `agent` is the caller's."""
-# ruff: noqa: F821
-
-from agent_runtime.testing import MockEvent, expect, mock_run
-
+# ruff: noqa
+# fmt: off
+from agent_runtime.testing import mock_run, MockEvent, expect
 result = mock_run(
     agent,
     "Refund order ORD-8821",
@@ -12,6 +10,6 @@ result = mock_run(
         MockEvent.tool_call("process_refund", {"order_id": "ORD-8821", "amount": 29.99}),
         MockEvent.waiting("Waiting for refund approval"),
         MockEvent.done("Refund of $29.99 for order ORD-8821 has been processed."),
-    ],
+    ]
 )
 expect(result).completed().used_tool("process_refund")
