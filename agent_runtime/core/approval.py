@@ -117,6 +117,8 @@ class ApprovalRequest:
     resolution: Mapping[str, Any] | None
     valid_until: int | None
     consumed_at: int | None
+    request_digest: str | None = None
+    """That of everything an outside agent asked, so that the same request can be told from another one."""
 
     @property
     def pending(self) -> bool:

@@ -190,16 +190,26 @@ def evaluate(tool_name: str, tool_gate: Approval | None, defaults: Defaults) -> 
     call; a field is taken from the first checkpoint that sets it, else from the tool, else from the environment's
     defaults, but `stop` from any gate wins.
     """
-    gates = [
-        Gate(f"checkpoint:{point.checkpoint_id}", point.approval)
-        for point in defaults.checkpoints
-        if point.mode == "enforce" and point.matches(tool_name)
-    ]
+    gates = _checkpoints(tool_name, defaults)
     if tool_gate is not None:
         gates.append(Gate(f"tool:{tool_name}", tool_gate))
     if not gates:
         return None
     return merge([gate.approval for gate in gates], defaults, rules=tuple(gate.rule for gate in gates))
+
+
+def asked(tool_name: str, wanted: Approval, defaults: Defaults) -> Policy:
+    """The policy for what an outsider asks: matching checkpoints first, then what it wants, then the defaults."""
+    gates = _checkpoints(tool_name, defaults) if tool_name else []
+    return merge([*(gate.approval for gate in gates), wanted], defaults, rules=tuple(gate.rule for gate in gates))
+
+
+def _checkpoints(tool_name: str, defaults: Defaults) -> list[Gate]:
+    return [
+        Gate(f"checkpoint:{point.checkpoint_id}", point.approval)
+        for point in defaults.checkpoints
+        if point.mode == "enforce" and point.matches(tool_name)
+    ]
 
 
 def merge(layers: Sequence[Approval], defaults: Defaults, *, rules: tuple[str, ...]) -> Policy:

@@ -11,6 +11,7 @@ from agent_runtime.core.canonical import JsonValue, canonical
 from agent_runtime.core.display import Rendered, direction_warning, homoglyph_warning, pretty, shorten, visible
 from agent_runtime.core.principal import Via
 from agent_runtime.core.redaction import redact, redact_shown
+from agent_runtime.core.shown import asserted, given_context
 
 STATUS: Mapping[str, tuple[str, str]] = {
     ApprovalStatus.pending: ("⏳", "Approval needed"),
@@ -37,6 +38,7 @@ DOORS: Mapping[str, str] = {
 }
 """Through which door a decision came, as the end of a sentence."""
 
+PREVIEW = "What it says it would do (nobody has checked it)"
 _DEFAULT_TITLE = "Approval needed: "
 _FULL = 10_000_000
 
@@ -97,8 +99,15 @@ def value_of(approval: ApprovalRequest, value: JsonValue, lines: int, characters
 
 def context(approval: ApprovalRequest) -> dict[str, Any]:
     """What the agent or the runtime said beside the call: `words` are the agent's, `why` the runtime's."""
-    given = json.loads(approval.context) if approval.context else {}
-    return given if isinstance(given, dict) else {}
+    return given_context(approval)
+
+
+def preview(approval: ApprovalRequest, lines: int, characters: int) -> Rendered | None:
+    """What the call would do, as a tree within both limits; untrusted."""
+    if approval.preview is None:
+        return None
+    shown = redact(json.loads(approval.preview), approval.policy.redact)
+    return pretty(shown, limit_lines=lines, limit_chars=characters)
 
 
 def words_of_agent(approval: ApprovalRequest) -> str:
@@ -106,8 +115,29 @@ def words_of_agent(approval: ApprovalRequest) -> str:
     given = context(approval)
     notes = given.get("notes")
     said = [str(given.get("words") or ""), *(map(str, notes) if isinstance(notes, list) else ())]
+    said += _words_of_outsider(approval)
     link = f"Its link (nobody has checked it): {approval.url}" if approval.url else ""
     return redact_shown("\n".join(part for part in (*said, link) if part))
+
+
+def words_title(approval: ApprovalRequest) -> str:
+    """What stands above the words of whoever asks."""
+    return "The asker's own words (nobody has checked them)" if approval.kind == Kind.external else _AGENTS_WORDS
+
+
+_AGENTS_WORDS = "The agent's own words"
+
+
+def _words_of_outsider(approval: ApprovalRequest) -> list[str]:
+    """What an outside agent says of its request, each part with its name; nothing of it was checked."""
+    said = asserted(approval)
+    words = [f"{label}: {said[name]}" for name, label in _ASSERTED.items() if name in said]
+    context = redact(said.get("context", {}))
+    items = context.items() if isinstance(context, dict) else ()
+    return [*words, *(f"{key}: {value if isinstance(value, str) else canonical(value)}" for key, value in items)]
+
+
+_ASSERTED = {"requested_by": "It says it asks for", "title": "It calls this"}
 
 
 def nothing_runs(approval: ApprovalRequest) -> str:

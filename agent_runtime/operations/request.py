@@ -12,6 +12,7 @@ from agent_runtime.core.canonical import call_digest, canonical
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.ids import approval_request_id
 from agent_runtime.core.policy import Policy
+from agent_runtime.core.principal import SYSTEM, Actor, Via
 from agent_runtime.errors import LostClaim
 from agent_runtime.store.approvals import INSERT_APPROVAL
 from agent_runtime.store.events import record
@@ -38,6 +39,23 @@ class Question:
     url: str = ""
     approval_request_id: str | None = None
     """The caller's own id, checked by the caller; minted where None."""
+    preview: Mapping[str, Any] | None = None
+    callback_url: str = ""
+    request_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose behalf people are asked: an execution, or an outsider (no `execution_id`) through the door `via`."""
+
+    requested_by: str
+    by: Actor = SYSTEM
+    via: Via | str = ""
+    execution_id: str | None = None
+    conversation_id: str | None = None
+    agent: str = ""
+    agent_version: str = ""
+    origin: str | None = None
 
 
 def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapping[str, Any]) -> ApprovalRequest:
@@ -46,30 +64,44 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
     `arguments` are `question.arguments` parsed. The expiry clock starts now where nobody is notified, else at the first
     delivery.
     """
+    asker = Asker(
+        requested_by=execution.requested_by,
+        execution_id=execution.execution_id,
+        conversation_id=execution.conversation_id,
+        agent=execution.agent,
+        agent_version=execution.agent_version,
+        origin=_origin(tx, execution),
+    )
+    return begin(tx, asker, question, arguments=arguments)
+
+
+def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, Any]) -> ApprovalRequest:
+    """Writes the approval with its event and what is to be shown; for `request` and the asking of outsiders."""
     policy = question.policy
+    preview = None if question.preview is None else dict(question.preview)
     clock_started_at, expires_at = (None, None) if policy.notified else ladder.started(policy, tx.now, tx.now)
     due = ladder.next_due(policy, tx.now, clock_started_at, expires_at, 0)
     approval = ApprovalRequest(
         approval_request_id=question.approval_request_id or approval_request_id(tx.now),
         kind=question.kind.value,
         status=ApprovalStatus.pending.value,
-        execution_id=execution.execution_id,
+        execution_id=asker.execution_id,
         position=question.position,
-        conversation_id=execution.conversation_id,
-        agent=execution.agent,
-        agent_version=execution.agent_version,
+        conversation_id=asker.conversation_id,
+        agent=asker.agent,
+        agent_version=asker.agent_version,
         tool_name=question.tool_name,
         tool_version=question.tool_version,
         arguments=question.arguments,
-        preview=None,
-        digest=call_digest(question.tool_name, question.tool_version, arguments, None),
+        preview=None if preview is None else canonical(preview),
+        digest=call_digest(question.tool_name, question.tool_version, arguments, preview),
         title=question.title or f"Approval needed: {question.tool_name}",
         context=canonical(dict(question.context)) if question.context else None,
         url=question.url,
-        callback_url="",
-        requested_by=execution.requested_by,
+        callback_url=question.callback_url,
+        requested_by=asker.requested_by,
         policy=policy,
-        origin=_origin(tx, execution),
+        origin=asker.origin,
         supersedes=question.supersedes,
         created_at=tx.now,
         clock_started_at=clock_started_at,
@@ -83,13 +115,16 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
         resolution=None,
         valid_until=None,
         consumed_at=None,
+        request_digest=question.request_digest,
     )
     tx.run(INSERT_APPROVAL, **{**binds_of(approval), "policy": canonical(policy.as_json()), "resolution": None})
     record(
         tx,
         "approval.requested",
-        execution_id=execution.execution_id,
+        execution_id=asker.execution_id,
         approval_request_id=approval.approval_request_id,
+        by=asker.by,
+        via=asker.via,
         data={
             "kind": approval.kind,
             "tool_name": approval.tool_name,
@@ -98,6 +133,7 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
             "requested_by": approval.requested_by,
             "policy": policy.as_json(),
             **({"supersedes": question.supersedes} if question.supersedes else {}),
+            **({"asserted_by": asker.by.asserted_by} if asker.by.asserted_by else {}),
         },
     )
     if policy.notified:

@@ -160,6 +160,7 @@ approvals = Table(
     _text("resolution", null=True),
     _time("valid_until", null=True),
     _time("consumed_at", null=True),
+    _text("request_digest", null=True),
 )
 _pending = approvals.c.status == "pending"
 Index(

@@ -34,7 +34,11 @@ class ApprovalAnswer(Answer):
     agent: str
     tool_name: str
     arguments: Any
-    context: dict[str, Any] | None = Field(description="what the agent or the runtime says about it")
+    preview: Any = Field(description="what the call would do, as it was when people were asked")
+    context: Any = Field(description="what the agent or the runtime says about it")
+    asserted: dict[str, Any] | None = Field(
+        description="what an outside agent says of its request (requested_by, title); recorded, and checked by nobody"
+    )
     risk: str
     requested_by: str
     reviewers: list[str]
@@ -46,6 +50,7 @@ class ApprovalAnswer(Answer):
     created_at: str
     expires_at: str | None
     resolved_at: str | None
+    valid_until: str | None = Field(description="until when what was approved may begin")
     decided_by: str | None
     feedback: str
     resolution: dict[str, Any] | None

@@ -7,9 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
+from agent_runtime.core.policy import Defaults
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
-from agent_runtime.web import approvals, events, execute, executions, health, index, openapi, webhook
+from agent_runtime.web import approvals, asking, events, execute, executions, health, index, openapi, webhook
 from agent_runtime.web.access_log import access_log
 from agent_runtime.web.authentication import DATABASE, authentication
 from agent_runtime.web.bodies import MAX_BYTES
@@ -23,6 +24,7 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *execute.ENDPOINTS,
     *executions.ENDPOINTS,
     *approvals.ENDPOINTS,
+    *asking.ENDPOINTS,
     *events.ENDPOINTS,
     *webhook.ENDPOINTS,
     *health.ENDPOINTS,
@@ -35,18 +37,21 @@ def create_app(
     database: Database,
     settings: Settings,
     *,
+    defaults: Defaults | None = None,
     routes: Sequence[web.RouteDef] = (),
     status: Callable[[], Mapping[str, Any]] = dict,
 ) -> web.Application:
     """The HTTP API on an open database.
 
-    `routes` are added by surfaces (such as `/slack/events`); `status` is what /readyz lists beside its own checks
-    (`worker` False: this server's worker has ended). Serve it with `AppRunner(app, access_log=None)`: it logs its own
-    requests. Raises InvalidSetting for a webhook secret that cannot be used.
+    `defaults` are the environment's answers for what outsiders ask. `routes` are added by surfaces (such as
+    `/slack/events`); `status` is what /readyz lists beside its own checks (`worker` False: this server's worker has
+    ended). Serve it with `AppRunner(app, access_log=None)`: it logs its own requests. Raises InvalidSetting for a
+    webhook secret that cannot be used.
     """
     app = web.Application(client_max_size=MAX_BYTES, middlewares=[access_log, problems, authentication])
     app[DATABASE] = database
     app[WAITING] = Waiting()
+    app[asking.DEFAULTS] = defaults or Defaults()
     app[health.STATUS] = status
     app[openapi.DOCUMENT] = openapi.document(ENDPOINTS)
     secret = settings.approval_webhook_secret

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from agent_runtime.core.canonical import JsonValue, canonical
+from agent_runtime.core.canonical import canonical
 from agent_runtime.core.execution import Step, StepKind
-from agent_runtime.core.redaction import REDACTED, redact
-from agent_runtime.errors import InvalidDefinition
+from agent_runtime.core.redaction import REDACTED
+from agent_runtime.core.shown import Paths, masked, without_secret_edits
 
-Paths = Sequence[str]
-"""What a tool's policy redacts."""
-
-
-def masked(value: JsonValue, paths: Paths = ()) -> Any:
-    """`value` fit to be shown; wholly masked where a path cannot be read, as that one may matter."""
-    try:
-        return redact(value, paths)
-    except InvalidDefinition:
-        return REDACTED
-
-
-def without_secret_edits(data: Mapping[str, Any], paths: Paths) -> dict[str, Any]:
-    """Edited arguments are stored as their canonical text; shown, they are JSON with secrets masked."""
-    edited = data.get("edited_arguments")
-    return dict(data) if edited is None else {**data, "edited_arguments": masked(json.loads(edited), paths)}
-
+__all__ = ["Paths", "masked", "shown_arguments", "shown_result", "without_secret_edits"]
 
 def shown_arguments(step: Step, paths: Paths) -> Any:
     """The arguments of a call; None for a step that is none."""

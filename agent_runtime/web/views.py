@@ -9,6 +9,7 @@ from typing import Any
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Vote
 from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.execution import Execution, ExecutionStatus, Step
+from agent_runtime.core.shown import approval_shown
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, PENDING_OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import CHILDREN
@@ -74,12 +75,7 @@ async def _approvals(database: Database, execution_id: str, query: Q[ApprovalReq
 
 def of_approval(approval: ApprovalRequest, votes: Sequence[Vote]) -> ApprovalAnswer:
     """The public shape of an approval; its arguments, edits and context masked."""
-    paths = approval.policy.redact
-    shown = approval.as_json(votes)
-    shown["arguments"] = masked(shown["arguments"], paths)
-    shown["context"] = None if approval.context is None else masked(json.loads(approval.context))
-    shown["resolution"] = None if approval.resolution is None else without_secret_edits(approval.resolution, paths)
-    return ApprovalAnswer(**shown)
+    return ApprovalAnswer(**approval_shown(approval, votes))
 
 
 async def event_answers(database: Database, rows: Sequence[Any]) -> list[EventAnswer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, Kind
@@ -52,13 +53,16 @@ def can_extend(approval: ApprovalRequest) -> bool:
 
 def _approve(approval: ApprovalRequest) -> dict[str, Any]:
     needed = approval.policy.quorum
-    goes_on = "it goes on" if approval.kind == Kind.pause else "it runs"
+    goes_on = _GOES_ON.get(approval.kind, "it runs")
     ask = confirm(
         "Approve this?" if approval.kind == Kind.pause else "Approve this call?",
         f"{summary(approval, 200)} — {goes_on} {'at once' if needed == 1 else f'once {needed} people have approved'}.",
         "Approve",
     )
     return button(ids.APPROVE, "Approve", ids.button_value(approval), style="primary", confirm=ask, label="Approve")
+
+
+_GOES_ON: Mapping[str, str] = {Kind.pause: "it goes on", Kind.external: "whoever asked may run it"}
 
 
 def _refuse(approval: ApprovalRequest) -> list[dict[str, Any]]:
@@ -71,7 +75,7 @@ def _refuse(approval: ApprovalRequest) -> list[dict[str, Any]]:
 
 def _in_doubt(approval: ApprovalRequest) -> list[dict[str, Any]]:
     value = ids.button_value(approval)
-    if approval.position is None:
+    if approval.position is None and approval.execution_id is not None:
         again = confirm("Try it again?", f"{summary(approval, 200)} is run again from where it stood.", "Try again")
         stop = confirm("Stop it?", "The execution ends as failed. Nothing more of it runs.", "Stop", style="danger")
         return [

@@ -10,8 +10,19 @@ from collections.abc import Mapping, Sequence
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind, Verdict, Vote, status_in_words
 from agent_runtime.core.duration import HOUR, in_words
 from agent_runtime.core.policy import eligible_reviewers
+from agent_runtime.core.wording import (
+    PREVIEW,
+    headline,
+    nothing_runs,
+    preview,
+    shown_arguments,
+    state,
+    summary,
+    warnings,
+    words_of_agent,
+    words_title,
+)
 from agent_runtime.core.wording import context as approval_context
-from agent_runtime.core.wording import headline, nothing_runs, shown_arguments, state, summary, warnings, words_of_agent
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui import buttons
 from bot.ui.actions import card_block_id
@@ -92,7 +103,8 @@ def _ended(view: ApprovalView, workspace: Workspace) -> Blocks:
     blocks += outcome_blocks(view)
     blocks.append(
         context(
-            f"Requested by {person(approval.requested_by, workspace)} · agent {code(approval.agent)}"
+            f"Requested by {person(approval.requested_by, workspace)}"
+            + (f" · agent {code(approval.agent)}" if approval.agent else "")
             + (f" · {code(approval.tool_name)}" if approval.tool_name else "")
         )
     )
@@ -108,7 +120,7 @@ def card_facts(view: ApprovalView, workspace: Workspace, now: int) -> list[tuple
     eligible = eligible_reviewers(policy, bool(approval.widened))
     facts = [
         ("Requested by", person(approval.requested_by, workspace)),
-        ("Agent", code(approval.agent)),
+        *([("Agent", code(approval.agent))] if approval.agent else []),
         *([(_WHAT.get(approval.kind, "Tool"), code(approval.tool_name))] if approval.tool_name else []),
         ("Risk", "High" if policy.risk == "high" else "Normal"),
         ("Policy", ", ".join(map(_rule, policy.rules[:RULES_SHOWN])) or "the agent asks"),
@@ -163,7 +175,7 @@ def _why(approval: ApprovalRequest) -> Blocks:
         doubt = (
             "The call was started, and nobody knows whether it took effect. It does not run again by itself: "
             "look where it would show, then say what happened."
-            if approval.position is not None
+            if approval.position is not None or approval.execution_id is None
             else "It is not tried again by itself: look at the server's log, then decide."
         )
         return [section(f"*In doubt.* {doubt}"), *([quoted("What is known", plain(why, WORDS_LIMIT))] if why else [])]
@@ -172,7 +184,9 @@ def _why(approval: ApprovalRequest) -> Blocks:
 
 def _words(approval: ApprovalRequest) -> Blocks:
     words = words_of_agent(approval)
-    return [quoted("The agent's own words", plain(words, WORDS_LIMIT, multiline=True))] if words else []
+    shown = preview(approval, FOLDED_LINES, FOLDED_CHARACTERS)
+    blocks: Blocks = [quoted(PREVIEW, shown.text)] if shown is not None else []
+    return [*blocks, *([quoted(words_title(approval), plain(words, WORDS_LIMIT, multiline=True))] if words else [])]
 
 
 def _decided(view: ApprovalView, workspace: Workspace) -> str:
@@ -208,7 +222,8 @@ def _text(approval: ApprovalRequest, workspace: Workspace) -> str:
     """The notification: its first hundred characters say what would happen; then who asked or decided."""
     _, word = state(approval)
     said_by = (
-        f"requested by {person(approval.requested_by, workspace)}, agent {code(approval.agent)}"
+        f"requested by {person(approval.requested_by, workspace)}"
+        + (f", agent {code(approval.agent)}" if approval.agent else "")
         if approval.pending
         else f"by {person(approval.decided_by, workspace)}"
     )

@@ -6,7 +6,16 @@ from typing import Any
 
 from agent_runtime.core.approval import Kind
 from agent_runtime.core.policy import eligible_reviewers
-from agent_runtime.core.wording import all_arguments, headline, subject, warnings, words_of_agent
+from agent_runtime.core.wording import (
+    PREVIEW,
+    all_arguments,
+    headline,
+    preview,
+    subject,
+    warnings,
+    words_of_agent,
+    words_title,
+)
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui import actions as ids
 from bot.ui.actions import Shown, view_value
@@ -23,6 +32,7 @@ EVIDENCE = "evidence"
 
 _CHUNK = 2800
 _WORDS = 2500
+_PREVIEW_LINES = 200
 _OTHER_BLOCKS = 20
 
 
@@ -86,9 +96,12 @@ def _everything(view: ApprovalView, workspace: Workspace, now: int) -> Blocks | 
     blocks += [quoted("⚠️ Warning", plain(warning, 400)) for warning in warnings(approval)]
     blocks.append(section("*What happened?*" if approval.kind == Kind.in_doubt else "*What would run, all of it:*"))
     blocks += chunks
+    would_do = preview(approval, _PREVIEW_LINES, _WORDS)
+    if would_do is not None:
+        blocks.append(quoted(PREVIEW, would_do.text))
     words = words_of_agent(approval)
     if words:
-        blocks.append(quoted("The agent's own words", plain(words, _WORDS, multiline=True)))
+        blocks.append(quoted(words_title(approval), plain(words, _WORDS, multiline=True)))
     eligible = reviewers(eligible_reviewers(approval.policy, bool(approval.widened)), workspace)
     blocks.append(context(f"May decide: {eligible or 'nobody'}", f"Digest `{approval.digest}`"))
     return blocks if sum(_bytes(block) for block in blocks) < VIEW_SIZE - 10_000 else None

@@ -142,6 +142,7 @@ def upgrade() -> None:
         sa.Column("resolution", sa.Text, nullable=True),
         sa.Column("valid_until", sa.BigInteger, nullable=True),
         sa.Column("consumed_at", sa.BigInteger, nullable=True),
+        sa.Column("request_digest", sa.Text, nullable=True),
         sa.PrimaryKeyConstraint("approval_request_id"),
     )
     op.create_index("ix_approvals_due", "approvals", ["next_due_at"], **_only("status = 'pending'"))
