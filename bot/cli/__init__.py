@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent_runtime.errors import CountersignError
-from bot.cli import approvals, database, executions, serving, setup, tokens
+from bot.cli import approvals, database, executions, new, serving, setup, tokens
 
 app = typer.Typer(
     name="countersign",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("serve")(serving.serve)
 app.command("demo")(serving.demo)
+app.command("new")(new.new)
 app.command("doctor")(setup.doctor)
 app.command("manifest")(setup.manifest)
 app.add_typer(executions.app, name="executions")

@@ -13,6 +13,7 @@ from tests.cli.command import REPOSITORY, Command
 COMMANDS = (
     "serve",
     "demo",
+    "new",
     "doctor",
     "manifest",
     "db upgrade",

@@ -41,6 +41,7 @@ def test_it_holds_the_packages_the_page_and_the_samples_alone(wheel: Path) -> No
         "agent_runtime/py.typed",
         "bot/sandbox/page/index.html",
         "bot/samples/refund_agent.py",
+        "bot/template/agents.py.template",
         "bot/samples/prod_change_demo.py",
     ):
         assert needed in names
