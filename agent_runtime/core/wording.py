@@ -56,7 +56,7 @@ def state(approval: ApprovalRequest) -> tuple[str, str]:
 def subject(approval: ApprovalRequest) -> str:
     """What is asked, as a sentence or as the tool's name; untrusted."""
     if approval.kind == Kind.in_doubt and not approval.pending:
-        return approval.tool_name
+        return approval.tool_name or redact_shown(approval.title)
     title = approval.title.removeprefix(_DEFAULT_TITLE).removeprefix("In doubt: ")
     return redact_shown(title) or approval.tool_name
 

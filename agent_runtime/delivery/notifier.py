@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from agent_runtime.core.approval import ApprovalRequest, Vote
 from agent_runtime.core.execution import Execution, Step
+from agent_runtime.core.permit import Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class ApprovalView:
     votes: Sequence[Vote] = ()
     step: Step | None = None
     execution: Execution | None = None
+    permit: Permit | None = None
+    """How an outside agent uses it."""
 
 
 @dataclass(frozen=True, slots=True)

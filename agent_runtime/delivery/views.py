@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from agent_runtime.core.approval import Kind
 from agent_runtime.delivery.notifier import ApprovalView, ExecutionView, Notice, Receipt
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, RECEIPTS
+from agent_runtime.store.permits import GET_PERMIT
 from agent_runtime.store.steps import GET_STEP, JOURNAL
 
 
@@ -24,7 +26,10 @@ async def approval_view(database: Database, approval_request_id: str) -> Approva
         execution = await database.one(GET_EXECUTION, b_id=approval.execution_id)
         if approval.position is not None:
             step = await database.one(GET_STEP, b_id=approval.execution_id, b_position=approval.position)
-    return ApprovalView(approval, votes, step, execution)
+    permit = None
+    if approval.kind == Kind.external:
+        permit = await database.one(GET_PERMIT, b_id=approval_request_id)
+    return ApprovalView(approval, votes, step, execution, permit)
 
 
 async def execution_view(database: Database, execution_id: str) -> ExecutionView | None:

@@ -10,15 +10,20 @@ from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind, O
 from agent_runtime.core.canonical import canonical, digest
 from agent_runtime.core.deciding import Ended
 from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
+from agent_runtime.core.permit import PermitStatus
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Actor, Via
+from agent_runtime.core.shown import given_context
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.operations.cancel import end_execution
 from agent_runtime.operations.edits import were_edited
-from agent_runtime.operations.request import Question, hold, request
+from agent_runtime.operations.request import Asker, Question, begin, hold, request
 from agent_runtime.operations.resolve import Resolution, end, load, refusals_recorded
-from agent_runtime.store.approvals import GET_APPROVAL
+from agent_runtime.store.approvals import GET_APPROVAL, TOUCH_APPROVAL
+from agent_runtime.store.events import record
 from agent_runtime.store.executions import LOCK_EXECUTION, REOPEN
+from agent_runtime.store.outbox import APPROVAL_CARD, enqueue
+from agent_runtime.store.permits import SETTLE_PERMIT
 from agent_runtime.store.steps import ANSWER_STEP
 from agent_runtime.store.tx import Tx
 
@@ -50,7 +55,7 @@ def settle(
         may_decide(doubt.policy, requested_by=doubt.requested_by, by=by, via=via, widened=bool(doubt.widened))
     if doubt.kind != Kind.in_doubt:
         raise InvalidRequest(f"outcome: an approval of kind {doubt.kind} is decided, not settled")
-    if doubt.position is None and outcome is Outcome.happened:
+    if doubt.execution_id is not None and doubt.position is None and outcome is Outcome.happened:
         raise InvalidRequest("outcome: no single call is in doubt here; settle with not_happened (try again) or stop")
     resolution = _resolution(outcome, result, evidence, by, via)
     if not doubt.pending:
@@ -58,6 +63,9 @@ def settle(
             return Resolution(doubt, already_processed=True)
         raise already_resolved(doubt)
     ended = end(tx, doubt, Ended(_STATUS[outcome], resolution), by=by, via=via)
+    if doubt.execution_id is None:
+        _settle_permit(tx, doubt, outcome, result, by=by, via=via)
+        return Resolution(ended)
     execution = tx.one(LOCK_EXECUTION, b_id=doubt.execution_id)
     if execution is None or execution.terminal:
         return Resolution(ended)
@@ -98,6 +106,50 @@ def _answer(tx: Tx, doubt: ApprovalRequest, status: StepStatus, result: dict[str
         b_result=canonical(result),
         b_ended=tx.now,
     )
+
+
+def _settle_permit(tx: Tx, doubt: ApprovalRequest, outcome: Outcome, result: Any, *, by: Actor, via: Via) -> None:
+    """The call was an outside agent's: its approval tells it what was found, or which fresh one to wait for."""
+    approval = load(tx, doubt.supersedes or "")
+    fresh = _ask_outsider_again(tx, doubt, approval) if outcome is Outcome.not_happened else None
+    tx.run(
+        SETTLE_PERMIT,
+        b_id=approval.approval_request_id,
+        b_status=_PERMIT[outcome].value,
+        b_now=tx.now,
+        b_result=canonical(result) if outcome is Outcome.happened and result is not None else None,
+        b_fresh=None if fresh is None else fresh.approval_request_id,
+    )
+    data = {"outcome": outcome.value, **({"fresh": fresh.approval_request_id} if fresh else {})}
+    record(tx, "approval.settled", approval_request_id=approval.approval_request_id, by=by, via=via, data=data)
+    tx.run(TOUCH_APPROVAL, b_id=approval.approval_request_id)
+    if approval.policy.notified:
+        enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    tx.wake(f"approval:{approval.approval_request_id}")
+
+
+_PERMIT = {
+    Outcome.happened: PermitStatus.succeeded,
+    Outcome.not_happened: PermitStatus.not_happened,
+    Outcome.stop: PermitStatus.stopped,
+}
+
+
+def _ask_outsider_again(tx: Tx, doubt: ApprovalRequest, approval: ApprovalRequest) -> ApprovalRequest:
+    question = Question(
+        kind=Kind.external,
+        policy=approval.policy,
+        tool_name=approval.tool_name,
+        tool_version=approval.tool_version,
+        arguments=approval.run_arguments,
+        title=approval.title,
+        context={"why": "asked again: it did not happen", **given_context(approval)},
+        supersedes=doubt.approval_request_id,
+        url=approval.url,
+        preview=None if approval.preview is None else json.loads(approval.preview),
+        callback_url=approval.callback_url,
+    )
+    return begin(tx, Asker(approval.requested_by), question, arguments=json.loads(approval.run_arguments))
 
 
 def _ask_again(tx: Tx, execution: Execution, doubt: ApprovalRequest, position: int) -> None:

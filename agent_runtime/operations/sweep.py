@@ -8,6 +8,7 @@ from agent_runtime.core import ladder
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.ladder import Climbed, Rung
 from agent_runtime.operations.claim import SWEPT, take_over_lapsed
+from agent_runtime.operations.consume import lapse_permits
 from agent_runtime.operations.resolve import expire
 from agent_runtime.store.approvals import CLIMB, DUE
 from agent_runtime.store.events import record
@@ -24,6 +25,8 @@ class Swept:
     climbed: int = 0
     expired: int = 0
     taken_over: int = 0
+    lapsed: int = 0
+    """Permits of outside agents that ended without a report."""
     more: bool = False
 
 
@@ -32,7 +35,8 @@ def sweep(tx: Tx) -> Swept:
     due = tx.all(DUE, b_now=tx.now, b_limit=SWEPT)
     expired = sum([climb(tx, approval) for approval in due])
     taken_over = take_over_lapsed(tx)
-    return Swept(len(due) - expired, expired, taken_over, more=SWEPT in (len(due), taken_over))
+    lapsed = lapse_permits(tx, SWEPT)
+    return Swept(len(due) - expired, expired, taken_over, lapsed, more=SWEPT in (len(due), taken_over, lapsed))
 
 
 def climb(tx: Tx, approval: ApprovalRequest) -> bool:

@@ -196,6 +196,25 @@ decisions = Table(
     _time("created_at"),
 )
 
+permits = Table(
+    "permits",
+    metadata,
+    Column("approval_request_id", Text, primary_key=True),
+    _text("permit_hash"),
+    _text("salt"),
+    _text("principal"),
+    _text("digest"),
+    _text("status"),
+    _time("claimed_at"),
+    _time("expires_at"),
+    _time("ended_at", null=True),
+    _text("result", null=True),
+    _text("in_doubt_id", null=True),
+    _text("fresh_id", null=True),
+)
+_claimed = permits.c.status == "claimed"
+Index("ix_permits_lapsing", permits.c.expires_at, sqlite_where=_claimed, postgresql_where=_claimed)
+
 events = Table(
     "events",
     metadata,

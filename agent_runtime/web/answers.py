@@ -23,6 +23,26 @@ class DecisionAnswer(Answer):
     at: str
 
 
+class PermitAnswer(Answer):
+    """How an outside agent uses its approval; never the permit itself."""
+
+    status: str = Field(description="claimed, succeeded, failed, in_doubt, not_happened or stopped")
+    claimed_at: str
+    expires_at: str
+    ended_at: str | None
+    result: Any = Field(description="what it reported; secrets masked")
+    in_doubt: str | None = Field(description="the approval in which people are asked what became of it")
+    fresh: str | None = Field(description="the approval that was asked for anew, as it did not happen")
+
+
+class ClaimAnswer(Answer):
+    """The right to run what was approved, once."""
+
+    permit: str = Field(description="send it with the result; it is shown to who knows the attempt key alone")
+    expires_at: str = Field(description="by then the result is due; after it the call is in doubt")
+    arguments: dict[str, Any] = Field(description="what may run: the true arguments, the approver's edits applied")
+
+
 class ApprovalAnswer(Answer):
     """An approval request. Secrets in its arguments are masked; `digest` is that of the true ones."""
 
@@ -54,6 +74,7 @@ class ApprovalAnswer(Answer):
     decided_by: str | None
     feedback: str
     resolution: dict[str, Any] | None
+    permit: PermitAnswer | None = Field(None, description="how an outside agent uses it; null until it is claimed")
 
 
 class DecidedAnswer(ApprovalAnswer):

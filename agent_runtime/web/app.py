@@ -10,7 +10,7 @@ from aiohttp import web
 from agent_runtime.core.policy import Defaults
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
-from agent_runtime.web import approvals, asking, events, execute, executions, health, index, openapi, webhook
+from agent_runtime.web import approvals, asking, consuming, events, execute, executions, health, index, openapi, webhook
 from agent_runtime.web.access_log import access_log
 from agent_runtime.web.authentication import DATABASE, authentication
 from agent_runtime.web.bodies import MAX_BYTES
@@ -25,6 +25,7 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *executions.ENDPOINTS,
     *approvals.ENDPOINTS,
     *asking.ENDPOINTS,
+    *consuming.ENDPOINTS,
     *events.ENDPOINTS,
     *webhook.ENDPOINTS,
     *health.ENDPOINTS,

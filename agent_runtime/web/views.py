@@ -6,13 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Vote
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind, Vote
 from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.execution import Execution, ExecutionStatus, Step
+from agent_runtime.core.permit import Permit
 from agent_runtime.core.shown import approval_shown
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, PENDING_OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import CHILDREN
+from agent_runtime.store.permits import GET_PERMIT
 from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
 from agent_runtime.web.answers import (
@@ -20,6 +22,7 @@ from agent_runtime.web.answers import (
     EventAnswer,
     ExecutionAnswer,
     ExecutionWithSteps,
+    PermitAnswer,
     StepAnswer,
 )
 from agent_runtime.web.masking import Paths, masked, shown_arguments, shown_result, without_secret_edits
@@ -30,7 +33,11 @@ FAMILY = 1_000
 
 async def approval_answer(database: Database, approval: ApprovalRequest) -> ApprovalAnswer:
     """The approval with the decisions on it."""
-    return of_approval(approval, await database.all(VOTES, b_id=approval.approval_request_id))
+    shown = of_approval(approval, await database.all(VOTES, b_id=approval.approval_request_id))
+    if approval.kind == Kind.external and approval.consumed_at is not None:
+        permit = await database.one(GET_PERMIT, b_id=approval.approval_request_id)
+        shown.permit = None if permit is None else of_permit(permit, approval.policy.redact)
+    return shown
 
 
 async def execution_answer(database: Database, execution: Execution) -> ExecutionAnswer:
@@ -76,6 +83,19 @@ async def _approvals(database: Database, execution_id: str, query: Q[ApprovalReq
 def of_approval(approval: ApprovalRequest, votes: Sequence[Vote]) -> ApprovalAnswer:
     """The public shape of an approval; its arguments, edits and context masked."""
     return ApprovalAnswer(**approval_shown(approval, votes))
+
+
+def of_permit(permit: Permit, paths: Paths = ()) -> PermitAnswer:
+    """The public shape of a permit."""
+    return PermitAnswer(
+        status=permit.status,
+        claimed_at=rfc3339(permit.claimed_at) or "",
+        expires_at=rfc3339(permit.expires_at) or "",
+        ended_at=rfc3339(permit.ended_at),
+        result=None if permit.result is None else masked(json.loads(permit.result), paths),
+        in_doubt=permit.in_doubt_id,
+        fresh=permit.fresh_id,
+    )
 
 
 async def event_answers(database: Database, rows: Sequence[Any]) -> list[EventAnswer]:

@@ -88,7 +88,8 @@ def _in_doubt(approval: ApprovalRequest) -> list[dict[str, Any]]:
         f"{summary(approval, 200)} — a fresh approval is asked for, and then it runs.",
         "It did not happen",
     )
-    stop = confirm("Stop it?", "The execution ends as failed. The call does not run again.", "Stop", style="danger")
+    ends = "The execution ends as failed. " if approval.execution_id is not None else ""
+    stop = confirm("Stop it?", f"{ends}The call does not run again.", "Stop", style="danger")
     return [
         button(ids.HAPPENED, "It happened…", value, label="It happened, with its result"),
         button(ids.NOT_HAPPENED, "It did not happen", value, confirm=ask),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.execution import Step, StepStatus
+from agent_runtime.core.permit import Permit, PermitStatus
 from agent_runtime.core.wording import value_of
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui.blocks import preformatted, quoted, section
@@ -19,11 +21,32 @@ ERROR_LIMIT = 600
 def outcome_blocks(view: ApprovalView) -> Blocks:
     """The execution's side of an approval that has ended; nothing where nothing was to run."""
     approval, step = view.approval, view.step
+    if view.permit is not None:
+        return _of_permit(approval, view.permit)
     if approval.status != ApprovalStatus.approved or approval.kind != Kind.tool or step is None:
         return []
     if step.approval_request_id != approval.approval_request_id:
         return [section("↩️ *Asked again:* a newer card stands for this call.")]
     return _of_step(approval, step)
+
+
+def _of_permit(approval: ApprovalRequest, permit: Permit) -> Blocks:
+    """What whoever asked says became of the call; nobody here saw it run."""
+    blocks: Blocks = [section(_PERMITS[PermitStatus(permit.status)])]
+    if permit.result is None:
+        return blocks
+    shown = value_of(approval, json.loads(permit.result), FOLDED_LINES, FOLDED_CHARACTERS)
+    return [*blocks, preformatted(shown)]
+
+
+_PERMITS: Mapping[PermitStatus, str] = {
+    PermitStatus.claimed: "▶️ *Claimed:* whoever asked may be running it now.",
+    PermitStatus.succeeded: "✅ *It ran,* says whoever asked.",
+    PermitStatus.failed: "❌ *It failed,* says whoever asked.",
+    PermitStatus.in_doubt: "❓ *In doubt:* nobody knows whether the call took effect; a newer card asks.",
+    PermitStatus.not_happened: "↩️ *Asked again:* it did not happen; a newer card stands for this call.",
+    PermitStatus.stopped: "⛔ *Stopped:* a person ended it; it does not run again.",
+}
 
 
 def _of_step(approval: ApprovalRequest, step: Step) -> Blocks:

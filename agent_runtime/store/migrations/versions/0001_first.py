@@ -168,6 +168,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("approval_request_id", "principal"),
     )
     op.create_table(
+        "permits",
+        sa.Column("approval_request_id", sa.Text, nullable=False),
+        sa.Column("permit_hash", sa.Text, nullable=False),
+        sa.Column("salt", sa.Text, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("claimed_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("ended_at", sa.BigInteger, nullable=True),
+        sa.Column("result", sa.Text, nullable=True),
+        sa.Column("in_doubt_id", sa.Text, nullable=True),
+        sa.Column("fresh_id", sa.Text, nullable=True),
+        sa.PrimaryKeyConstraint("approval_request_id"),
+    )
+    op.create_index("ix_permits_lapsing", "permits", ["expires_at"], **_only("status = 'claimed'"))
+    op.create_table(
         "events",
         sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False),
         sa.Column("stream", sa.Text, nullable=False),
