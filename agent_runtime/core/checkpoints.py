@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from agent_runtime.core.display import shorten, visible
-from agent_runtime.core.policy import Approval, Checkpoint, Defaults
+from agent_runtime.core.duration import microseconds
+from agent_runtime.core.policy import Approval, Checkpoint, Defaults, evaluate
 from agent_runtime.core.redaction import redact
-from agent_runtime.errors import InvalidDefinition, InvalidSetting
+from agent_runtime.errors import InvalidDefinition, InvalidRequest, InvalidSetting
 
 DEFAULT_TIMEOUT_SECONDS = 30
 """How long people have where a checkpoint names neither `timeout_seconds` nor `expires_in_hours`."""
 
 LONGEST_TITLE = 140
 
-_OWN = frozenset({"checkpoint_id", "action_pattern", "description_template", "timeout_seconds", "mode"})
-_OF_APPROVAL = frozenset(one.name for one in fields(Approval))
+_OWN = ("checkpoint_id", "action_pattern", "description_template", "timeout_seconds", "mode")
+_OF_APPROVAL = tuple(one.name for one in fields(Approval))
+_OF_CHANNEL = ("id", "agent")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_GLOB = re.compile(r"(?:[\w.:-]|\*|\?|\[!?[\w-]+\])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +42,40 @@ def parse(text: str, *, source: str = "checkpoints.toml") -> PolicyFile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidSetting(f"{source}: {error}") from error
-    unknown = set(document) - {"checkpoint", "channel"}
-    if unknown:
-        raise InvalidSetting(f"{source}: unknown table {sorted(unknown)[0]!r}; write [[checkpoint]] or [[channel]]")
+    _known(document, ("checkpoint", "channel"), source, "table")
     checkpoints = [
-        _checkpoint(table, f"{source}: checkpoint {number}")
+        _checkpoint(table, _place(source, "checkpoint", number, table.get("checkpoint_id")))
         for number, table in enumerate(_tables(document, "checkpoint", source), start=1)
     ]
-    ids = [point.checkpoint_id for point in checkpoints]
-    twice = next((name for name in ids if ids.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidSetting(f"{source}: checkpoint_id {twice!r} is used twice")
-    channels = dict(
-        _channel(table, f"{source}: channel {number}")
+    _used_once((point.checkpoint_id for point in checkpoints), "checkpoint_id", source)
+    channels = [
+        _channel(table, _place(source, "channel", number, table.get("id")))
         for number, table in enumerate(_tables(document, "channel", source), start=1)
-    )
-    return PolicyFile(tuple(checkpoints), channels)
+    ]
+    _used_once((channel for channel, _ in channels), "channel: id", source)
+    return PolicyFile(tuple(checkpoints), dict(channels))
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
     """A regex anchored at the start, in which a trailing `*` after a word character also matches as a glob.
 
-    What is no valid regex (such as `*_prod`) is a glob alone.
+    What is no valid regex (such as `*_prod`) is a glob alone. Raises InvalidRequest for what is neither: a gate that
+    never matches would leave its tool open.
     """
     globs = bool(re.search(r"\w\*$", pattern))
     try:
         compiled = re.compile(pattern)
-    except re.error:
+    except re.error as error:
+        if not _GLOB.fullmatch(pattern):
+            raise InvalidRequest(f"action_pattern: {pattern!r} is neither a regex ({error}) nor a glob") from error
         return lambda name: fnmatch.fnmatchcase(name, pattern)
     return lambda name: compiled.match(name) is not None or (globs and fnmatch.fnmatchcase(name, pattern))
 
 
-def describe(tool_name: str, arguments: Mapping[str, Any], defaults: Defaults) -> str:
-    """The title that the first matching checkpoint's template gives, with masked and readable arguments; "" for
-    none.
+def describe(tool_name: str, arguments: Mapping[str, Any], defaults: Defaults, *, redacted: Sequence[str] = ()) -> str:
+    """The title that the first matching checkpoint's template gives, with masked and readable arguments; "" for none.
+
+    `redacted` are the paths that the call's policy masks, beside what looks like a secret.
     """
     template = next(
         (
@@ -83,7 +87,7 @@ def describe(tool_name: str, arguments: Mapping[str, Any], defaults: Defaults) -
     )
     if not template:
         return ""
-    masked = redact(dict(arguments), ())
+    masked = redact(dict(arguments), redacted)
     shown: Mapping[str, Any] = masked if isinstance(masked, dict) else {}
 
     def value(match: re.Match[str]) -> str:
@@ -93,13 +97,25 @@ def describe(tool_name: str, arguments: Mapping[str, Any], defaults: Defaults) -
     return shorten(_PLACEHOLDER.sub(value, template), LONGEST_TITLE)[0]
 
 
-def shadowed(tool_name: str, defaults: Defaults) -> tuple[str, ...]:
-    """The rules in shadow mode that would have asked about a call of `tool_name`."""
-    return tuple(
+def shadowed(
+    tool_name: str, arguments: Mapping[str, Any], tool_gate: Approval | None, defaults: Defaults
+) -> Mapping[str, Any]:
+    """What people would have been asked about this call if every gate in shadow mode were enforced; {} for nothing.
+
+    `rules` are those gates, `title` and `policy` the question and its terms (JSON values), fit for the audit trail.
+    """
+    rules = [
         f"checkpoint:{point.checkpoint_id}"
         for point in defaults.checkpoints
         if point.mode == "shadow" and point.matches(tool_name)
-    )
+    ]
+    if not rules:
+        return {}
+    enforced = replace(defaults, checkpoints=tuple(replace(point, mode="enforce") for point in defaults.checkpoints))
+    policy = evaluate(tool_name, tool_gate, enforced)
+    assert policy is not None
+    title = describe(tool_name, arguments, enforced, redacted=policy.redact)
+    return {"rules": rules, "title": title or tool_name, "policy": policy.as_json()}
 
 
 def _tables(document: Mapping[str, Any], name: str, source: str) -> Sequence[Mapping[str, Any]]:
@@ -109,18 +125,41 @@ def _tables(document: Mapping[str, Any], name: str, source: str) -> Sequence[Map
     return tables
 
 
+def _place(source: str, table: str, number: int, name: object) -> str:
+    """Which entry of the file is meant, by its number and its own name."""
+    return f"{source}: {table} {number}" + (f" ({shorten(visible(name), 80)[0]})" if isinstance(name, str) else "")
+
+
+def _known(given: Iterable[str], known: Sequence[str], place: str, what: str) -> None:
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise InvalidSetting(f"{place}: unknown {what} {name!r}; {remedy}")
+
+
+def _used_once(names: Iterable[str], what: str, source: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidSetting(f"{source}: {what} {name!r} is used twice")
+        seen.add(name)
+
+
 def _checkpoint(table: Mapping[str, Any], place: str) -> Checkpoint:
-    unknown = set(table) - _OWN - _OF_APPROVAL
-    if unknown:
-        raise InvalidSetting(f"{place}: unknown field {sorted(unknown)[0]!r}")
+    _known(table, (*_OWN, *_OF_APPROVAL), place, "field")
     checkpoint_id, pattern = (_text(table, name, place) for name in ("checkpoint_id", "action_pattern"))
+    try:
+        matches = matcher(pattern)
+    except InvalidRequest as error:
+        raise InvalidSetting(f"{place}: {error.message}") from error
     mode = table.get("mode", "enforce")
     if mode not in {"enforce", "shadow"}:
         raise InvalidSetting(f'{place}: mode: {mode!r} must be "enforce" or "shadow"')
     template = table.get("description_template", "")
     if not isinstance(template, str):
-        raise InvalidSetting(f"{place}: description_template: must be text")
-    return Checkpoint(checkpoint_id, matcher(pattern), _approval(table, place), template, mode)
+        raise InvalidSetting(f"{place}: description_template: {template!r} must be text")
+    return Checkpoint(checkpoint_id, matches, _approval(table, place), template, mode)
 
 
 def _approval(table: Mapping[str, Any], place: str) -> Approval:
@@ -130,10 +169,7 @@ def _approval(table: Mapping[str, Any], place: str) -> Approval:
     if timeout is not None and "expires_in_hours" in given:
         raise InvalidSetting(f"{place}: timeout_seconds and expires_in_hours are the same thing; write one of them")
     if "expires_in_hours" not in given:
-        seconds = DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-            raise InvalidSetting(f"{place}: timeout_seconds: {seconds!r} must be a number of seconds more than zero")
-        given["expires_in_hours"] = seconds / 3600
+        given["expires_in_hours"] = _seconds(timeout, place) / 3600
     given.setdefault("on_reject", "stop")
     given.setdefault("on_expiry", "stop")
     try:
@@ -142,15 +178,26 @@ def _approval(table: Mapping[str, Any], place: str) -> Approval:
         raise InvalidSetting(f"{place}: {error}") from error
 
 
+def _seconds(timeout: Any, place: str) -> float:
+    seconds = DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise InvalidSetting(f"{place}: timeout_seconds: {seconds!r} must be a number of seconds")
+    try:
+        microseconds(seconds, "timeout_seconds")
+    except InvalidRequest as error:
+        raise InvalidSetting(f"{place}: {error.message}") from error
+    return seconds
+
+
 def _channel(table: Mapping[str, Any], place: str) -> tuple[str, str]:
-    unknown = set(table) - {"id", "agent"}
-    if unknown:
-        raise InvalidSetting(f"{place}: unknown field {sorted(unknown)[0]!r}")
+    _known(table, _OF_CHANNEL, place, "field")
     return _text(table, "id", place), _text(table, "agent", place)
 
 
 def _text(table: Mapping[str, Any], name: str, place: str) -> str:
     value = table.get(name)
-    if not isinstance(value, str) or not value:
+    if value is None:
         raise InvalidSetting(f"{place}: {name}: is missing; write some text")
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidSetting(f"{place}: {name}: {value!r} must be some text")
     return value

@@ -15,7 +15,7 @@ import structlog
 from agent_runtime.agent import Agent
 from agent_runtime.core.canonical import parse_json
 from agent_runtime.core.checkpoints import describe, shadowed
-from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind
+from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind, StepStatus
 from agent_runtime.core.journal import AskModel, Fail, Finish, messages, next_action
 from agent_runtime.core.policy import Defaults, evaluate
 from agent_runtime.engine.calls import Calls
@@ -82,9 +82,18 @@ class Conversation:
         )
         reply = await self.model.complete(request)
         proposed = [self._proposed(call) for call in reply["message"].get("tool_calls") or ()]
-        self.journal += await self.database.write(
+        steps = await self.database.write(
             record_reply, self.execution, len(self.journal), turn, reply, self._within_limits(proposed)
         )
+        self.journal += steps
+        for step in steps:
+            if step.status == StepStatus.gated:
+                log.info(
+                    "paused: a call waits for approval",
+                    execution_id=step.execution_id,
+                    tool=step.name,
+                    approval_request_id=step.approval_request_id,
+                )
 
     def _proposed(self, call: dict[str, Any]) -> ProposedCall:
         """One call of the model's, validated, with the policy's verdict."""
@@ -97,7 +106,8 @@ class Conversation:
             if not isinstance(given, dict):
                 raise InvalidRequest(f"{name}: the arguments must be a JSON object")
             arguments = tool.validate(given)
-            policy = evaluate(name, tool.gate(arguments), self.defaults)
+            gate = tool.gate(arguments)
+            policy = evaluate(name, gate, self.defaults)
         except (ValueError, CountersignError) as error:
             return ProposedCall(call_id, name, {}, tool.version, tool.effect, problem=f"invalid arguments: {error}")
         return ProposedCall(
@@ -107,8 +117,8 @@ class Conversation:
             tool.version,
             tool.effect_when(gated=policy is not None),
             policy,
-            title=describe(name, arguments, self.defaults),
-            shadowed=shadowed(name, self.defaults),
+            title=describe(name, arguments, self.defaults, redacted=policy.redact if policy is not None else ()),
+            shadowed=shadowed(name, arguments, gate, self.defaults),
         )
 
     def _within_limits(self, proposed: Sequence[ProposedCall]) -> list[ProposedCall]:
@@ -151,7 +161,7 @@ class Conversation:
         return True
 
     async def _fail(self, type: str, message: str, finish_reason: str) -> None:
-        log.warning("execution failed", execution_id=self.execution.execution_id, error=f"{type}: {message}")
+        log.error("execution failed", execution_id=self.execution.execution_id, error=f"{type}: {message}")
         await self.database.write(
             complete,
             self.execution,

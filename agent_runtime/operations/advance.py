@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.core.approval import Kind
@@ -37,8 +37,8 @@ class ProposedCall:
     policy: Policy | None = None
     problem: str = ""
     title: str = ""
-    shadowed: tuple[str, ...] = ()
-    """Rules in shadow mode that would have asked: recorded, nothing more."""
+    shadowed: Mapping[str, Any] = field(default_factory=dict)
+    """What gates in shadow mode would have asked (`core.checkpoints.shadowed`): recorded, nothing more."""
 
 
 def record_reply(
@@ -77,7 +77,7 @@ def _propose(tx: Tx, execution: Execution, position: int, turn: int, call: Propo
             tx,
             "policy.shadowed",
             execution_id=execution.execution_id,
-            data={"tool_name": call.tool_name, "position": position, "rules": list(call.shadowed)},
+            data={"tool_name": call.tool_name, "position": position, **call.shadowed},
         )
     status, approval_id, result = StepStatus.proposed, None, None
     if call.problem:

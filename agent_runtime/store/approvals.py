@@ -106,6 +106,28 @@ DUE = Q(
     approval_request,
 )
 
+DECIDED = Q(
+    select(*_all)
+    .where(_a.resolved_at.is_not(None))
+    .order_by(_a.resolved_at.desc(), _a.approval_request_id.desc())
+    .limit(bindparam("b_limit")),
+    approval_request,
+)
+"""What ended last, newest first."""
+
+PENDING_VERSIONS = Q(
+    select(_a.approval_request_id, _a.version)
+    .where(_a.status == "pending")
+    .order_by(_a.created_at, _a.approval_request_id)
+    .limit(bindparam("b_limit"))
+)
+DECIDED_VERSIONS = Q(
+    select(_a.approval_request_id, _a.version)
+    .where(_a.resolved_at.is_not(None))
+    .order_by(_a.resolved_at.desc(), _a.approval_request_id.desc())
+    .limit(bindparam("b_limit"))
+)
+
 _v = decisions.c
 INSERT_DECISION = Q(insert(decisions), columns=column_names(decisions))
 VOTES = Q(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
+from agent_runtime.store import views
+
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
@@ -172,6 +174,14 @@ Index(
 )
 Index("ix_approvals_due", approvals.c.next_due_at, sqlite_where=_pending, postgresql_where=_pending)
 Index("ix_approvals_listed", approvals.c.created_at, approvals.c.approval_request_id)
+_decided = approvals.c.resolved_at.is_not(None)
+Index(
+    "ix_approvals_decided",
+    approvals.c.resolved_at,
+    approvals.c.approval_request_id,
+    sqlite_where=_decided,
+    postgresql_where=_decided,
+)
 _of_execution = approvals.c.execution_id.is_not(None)
 Index(
     "ix_approvals_execution",
@@ -302,6 +312,15 @@ tokens = Table(
     UniqueConstraint("token_hash"),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_hash", Text, primary_key=True),
+    _text("token_name"),
+    _time("created_at"),
+    _time("expires_at"),
+)
+
 workers = Table(
     "workers",
     metadata,
@@ -313,3 +332,5 @@ workers = Table(
     _time("heartbeat_at"),
     Index("ix_workers_heartbeat", "heartbeat_at"),
 )
+
+views.attach(metadata)

@@ -10,12 +10,29 @@ from aiohttp import web
 from agent_runtime.core.policy import Defaults
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
-from agent_runtime.web import approvals, asking, consuming, events, execute, executions, health, index, openapi, webhook
+from agent_runtime.web import (
+    approvals,
+    asking,
+    assets,
+    consuming,
+    csrf,
+    events,
+    execute,
+    executions,
+    feed,
+    health,
+    openapi,
+    pending,
+    reviews,
+    signing_in,
+    webhook,
+)
 from agent_runtime.web.access_log import access_log
 from agent_runtime.web.authentication import DATABASE, authentication
 from agent_runtime.web.bodies import MAX_BYTES
 from agent_runtime.web.endpoint import AnyEndpoint
 from agent_runtime.web.headers import add_headers
+from agent_runtime.web.pages import refusals_as_pages
 from agent_runtime.web.problems import problems
 from agent_runtime.web.signatures import WebhookKeys
 from agent_runtime.web.waiting import WAITING, Waiting, stop_waiting
@@ -30,7 +47,11 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *webhook.ENDPOINTS,
     *health.ENDPOINTS,
     *openapi.ENDPOINTS,
-    *index.ENDPOINTS,
+    *pending.ENDPOINTS,
+    *reviews.ENDPOINTS,
+    *feed.ENDPOINTS,
+    *signing_in.ENDPOINTS,
+    *assets.ENDPOINTS,
 )
 
 
@@ -49,9 +70,12 @@ def create_app(
     ended). Serve it with `AppRunner(app, access_log=None)`: it logs its own requests. Raises InvalidSetting for a
     webhook secret that cannot be used.
     """
-    app = web.Application(client_max_size=MAX_BYTES, middlewares=[access_log, problems, authentication])
+    app = web.Application(
+        client_max_size=MAX_BYTES, middlewares=[access_log, problems, refusals_as_pages, authentication]
+    )
     app[DATABASE] = database
     app[WAITING] = Waiting()
+    app[csrf.PUBLIC_URL] = settings.public_url
     app[asking.DEFAULTS] = defaults or Defaults()
     app[health.STATUS] = status
     app[openapi.DOCUMENT] = openapi.document(ENDPOINTS)

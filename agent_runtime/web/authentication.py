@@ -1,4 +1,4 @@
-"""Who is asking: a bearer token, or the local operator while there is no token at all."""
+"""Who is asking: a bearer token, a session begun with one, or the local operator while there is no token at all."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from aiohttp.typedefs import Handler
 
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor
 from agent_runtime.errors import NotAuthenticated, NotAuthorized
+from agent_runtime.operations.sessions import is_session_secret
 from agent_runtime.operations.tokens import Scope, hash_of, is_secret, parse_scopes
-from agent_runtime.store.access import ANY_TOKEN, TOKEN_BY_HASH
+from agent_runtime.store.access import ANY_TOKEN, SESSION_BY_HASH, TOKEN_BY_HASH
 from agent_runtime.store.database import Database
 from agent_runtime.web.loopback import refusal
 
 WEBHOOK = "/api/v1/webhooks/approval-response"
-PUBLIC_PATHS = frozenset({"/slack/events", WEBHOOK, "/healthz"})
-"""Served to anybody: the first two check a signature of their own."""
+SIGN_IN = "/sign-in"
+ASSETS = ("/static/reviews.css", "/static/reviews.js", "/static/morph.js")
+PUBLIC_PATHS = frozenset({"/slack/events", WEBHOOK, "/healthz", SIGN_IN, *ASSETS})
+"""Served to anybody: the first two check a signature of their own, signing in checks a token."""
+
+SESSION_COOKIE = "countersign_session"
 
 _REMEDY = (
     "create a token with `countersign tokens create NAME --scope read` and send it as `Authorization: Bearer cs_…`"
@@ -29,6 +34,9 @@ class Identity:
 
     actor: Actor
     scopes: frozenset[Scope]
+    token_name: str = ""
+    session: bool = False
+    """Known by a cookie, which a browser also sends where nobody meant to."""
 
     def require(self, scope: Scope) -> None:
         """Raises NotAuthorized where the credentials lack `scope`."""
@@ -39,7 +47,7 @@ class Identity:
 DATABASE = web.AppKey("database", Database)
 IDENTITY = web.RequestKey("identity", Identity)
 
-_ANYBODY = Identity(Actor("anonymous"), frozenset())
+ANYBODY = Identity(Actor("anonymous"), frozenset())
 _LOCAL = Identity(LOCAL_OPERATOR, frozenset(Scope))
 
 
@@ -47,7 +55,7 @@ _LOCAL = Identity(LOCAL_OPERATOR, frozenset(Scope))
 async def authentication(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Establishes the identity before anything else is looked at, so that a stranger learns nothing, not even a 404."""
     public = request.rel_url.raw_path in PUBLIC_PATHS
-    request[IDENTITY] = _ANYBODY if public else await identify(request)
+    request[IDENTITY] = ANYBODY if public else await identify(request)
     return await handler(request)
 
 
@@ -57,6 +65,9 @@ async def identify(request: web.Request) -> Identity:
     credentials = request.headers.getall("Authorization", [])
     if credentials:
         return await _bearer(database, credentials)
+    session = await _session(database, request.cookies.get(SESSION_COOKIE, ""))
+    if session is not None:
+        return session
     if await database.one(ANY_TOKEN) is not None:
         raise NotAuthenticated(f"a bearer token is needed; {_REMEDY}")
     reason = refusal(request)
@@ -65,17 +76,36 @@ async def identify(request: web.Request) -> Identity:
     return _LOCAL
 
 
+async def identity_of(database: Database, secret: str) -> Identity | None:
+    """Whom a token's secret stands for; None where it is unknown, revoked or expired."""
+    # Only the hash is compared, by a unique index: how long that takes tells nothing about the secret.
+    token = await database.one(TOKEN_BY_HASH, b_hash=hash_of(secret)) if is_secret(secret) else None
+    if token is None or (token.expires_at is not None and database.clock() >= token.expires_at):
+        return None
+    scopes = frozenset(parse_scopes(token.scopes))
+    return Identity(_actor(token.principal, scopes), scopes, token.name)
+
+
 async def _bearer(database: Database, credentials: list[str]) -> Identity:
     kind, _, secret = credentials[0].partition(" ")
     secret = secret.strip(" ")
     if len(credentials) != 1 or kind.lower() != "bearer" or not is_secret(secret):
         raise NotAuthenticated(f"Authorization: this is no bearer token of Countersign's; {_REMEDY}")
-    # Only the hash is compared, by a unique index: how long that takes tells nothing about the secret.
-    token = await database.one(TOKEN_BY_HASH, b_hash=hash_of(secret))
-    if token is None or (token.expires_at is not None and database.clock() >= token.expires_at):
+    identity = await identity_of(database, secret)
+    if identity is None:
         raise NotAuthenticated(f"this token is unknown, revoked or expired; {_REMEDY}")
-    scopes = frozenset(parse_scopes(token.scopes))
-    return Identity(_actor(token.principal, scopes), scopes)
+    return identity
+
+
+async def _session(database: Database, secret: str) -> Identity | None:
+    """Whom a session's cookie stands for: what its token may do now, as long as both last."""
+    if not is_session_secret(secret):
+        return None
+    found = await database.one(SESSION_BY_HASH, b_hash=hash_of(secret))
+    if found is None or database.clock() >= min(found.session_expires_at, found.expires_at or found.session_expires_at):
+        return None
+    scopes = frozenset(parse_scopes(found.scopes))
+    return Identity(_actor(found.principal, scopes), scopes, found.name, session=True)
 
 
 def _actor(principal: str, scopes: frozenset[Scope]) -> Actor:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from agent_runtime.operations.tokens import Scope
 from agent_runtime.web.authentication import IDENTITY, Identity
+from agent_runtime.web.csrf import SAFE, from_browser, require_token
 
 S = TypeVar("S")
 
@@ -43,6 +44,8 @@ class Endpoint(Generic[S]):
     """Request headers with their meaning."""
     refusals: tuple[int, ...] = ()
     """Statuses of its problem documents, beside those of authentication."""
+    browser: bool = False
+    """Whether our pages post to it, as a form or as JSON: whatever a browser sends must carry the token of its page."""
 
     def route(self) -> web.RouteDef:
         """The route that serves it."""
@@ -52,6 +55,8 @@ class Endpoint(Generic[S]):
             subject = await self.find(request)
             if self.scope is not None:
                 identity.require(self.scope)
+            if self.method not in SAFE and (identity.session or (self.browser and from_browser(request))):
+                await require_token(request)
             return await self.answer(request, identity, subject)
 
         return web.route(self.method, self.path, handle)

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from agent_runtime.web.answers import Problem
 from agent_runtime.web.authentication import PUBLIC_PATHS, Identity
 from agent_runtime.web.endpoint import AnyEndpoint, Endpoint, nothing
+from agent_runtime.web.forms import FORM
 from agent_runtime.web.problems import MEDIA_TYPE
 
 DOCUMENT = web.AppKey("openapi", str)
@@ -23,6 +24,7 @@ _PLACES = {
     "target": "an agent's name, or `agent.reasoner`",
     "execution_id": "an execution's id",
     "approval_request_id": "an approval's id",
+    "request_id": "an approval's id",
 }
 
 
@@ -105,7 +107,10 @@ def _operation(endpoint: AnyEndpoint) -> dict[str, Any]:
     if endpoint.body is not None:
         operation["requestBody"] = {
             "required": not endpoint.body_optional,
-            "content": {"application/json": {"schema": _reference(endpoint.body)}},
+            "content": {
+                media_type: {"schema": _reference(endpoint.body)}
+                for media_type in ("application/json", *((FORM,) if endpoint.browser else ()))
+            },
         }
     return operation
 

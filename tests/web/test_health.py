@@ -62,14 +62,13 @@ async def test_the_page_shows_what_waits_and_escapes_it(api: Api, world: World) 
     approval = await world.waiting(by=Actor("<script>alert(1)</script>\u202e"))
     page = await api.get("/")
     assert approval.approval_request_id in page.text
-    assert "<script" not in page.text
+    assert page.text.count("<script") == 1  # our own, by its address
     assert "\u202e" not in page.text
     assert "&lt;script&gt;" in page.text
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert "<form" not in page.text
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/openapi.json", "/api/v1/approvals", "/api/v1/approvals/x", "/x"])

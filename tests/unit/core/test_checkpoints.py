@@ -97,13 +97,31 @@ def test_a_title_is_never_longer_than_a_header() -> None:
     assert len(describe("x", {"what": "y" * 5000}, defaults(text))) <= 140
 
 
-def test_shadow_mode_asks_nobody_and_says_what_it_would_have_done() -> None:
-    text = '[[checkpoint]]\ncheckpoint_id = "a"\naction_pattern = "x"\nmode = "shadow"\n'
+def test_a_title_masks_what_the_gate_redacts() -> None:
+    text = (
+        '[[checkpoint]]\ncheckpoint_id = "a"\naction_pattern = "x"\nredact = ["iban"]\n'
+        'description_template = "Pay {iban}"\n'
+    )
+    policy = evaluate("x", None, defaults(text))
+
+    assert policy is not None
+    assert describe("x", {"iban": "DE89"}, defaults(text), redacted=policy.redact) == "Pay [redacted]"
+
+
+def test_shadow_mode_asks_nobody_and_says_what_it_would_have_asked() -> None:
+    text = (
+        '[[checkpoint]]\ncheckpoint_id = "a"\naction_pattern = "x"\nmode = "shadow"\nreviewers = ["@dba"]\n'
+        'redact = ["card"]\ndescription_template = "Run {what} with {card}"\n'
+    )
 
     assert evaluate("x", None, defaults(text)) is None
-    assert shadowed("x", defaults(text)) == ("checkpoint:a",)
-    assert shadowed("y", defaults(text)) == ()
-    assert shadowed("delete_records", defaults()) == ()
+    would = shadowed("x", {"what": "it", "card": "4242"}, None, defaults(text))
+    assert would["rules"] == ["checkpoint:a"]
+    assert would["title"] == "Run it with [redacted]"
+    assert would["policy"]["reviewers"] == ["@dba"]
+    assert would["policy"]["expires_after"] == 30 * SECOND
+    assert shadowed("y", {}, None, defaults(text)) == {}
+    assert shadowed("delete_records", {}, None, defaults()) == {}
 
 
 def test_channels_name_their_agent() -> None:
@@ -118,7 +136,7 @@ def test_channels_name_their_agent() -> None:
         ("[[gate]]\n", "unknown table 'gate'"),
         ("[[checkpoint]]\naction_pattern = 'x'\n", "checkpoint 1: checkpoint_id"),
         ("[[checkpoint]]\ncheckpoint_id = 'a'\n", "action_pattern"),
-        ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\nqorum = 2\n", "'qorum'"),
+        ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\nqorum = 2\n", "did you mean 'quorum'?"),
         ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\nquorum = 0\n", "quorum"),
         ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\nmode = 'off'\n", "mode"),
         ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\ntimeout_seconds = 'soon'\n", "timeout_seconds"),
@@ -128,7 +146,12 @@ def test_channels_name_their_agent() -> None:
             "one of them",
         ),
         ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\n" * 2, "used twice"),
-        ("[[channel]]\nid = 'C1'\n", "channel 1: agent"),
+        ("[[channel]]\nid = 'C1'\n", "checkpoints.toml: channel 1 (C1): agent"),
+        ("[[channel]]\nid = 'C1'\nagent = 'a'\n" * 2, "channel: id 'C1' is used twice"),
+        ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'delete_('\n", "checkpoint 1 (a): action_pattern"),
+        ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = ' '\n", "action_pattern"),
+        ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\ntimeout_seconds = 1e10\n", "timeout_seconds"),
+        ("[[checkpoint]]\ncheckpoint_id = 'a'\naction_pattern = 'x'\ntimeout_seconds = nan\n", "timeout_seconds"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, says: str) -> None:

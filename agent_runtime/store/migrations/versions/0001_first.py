@@ -23,6 +23,73 @@ def _only(condition: str) -> dict[str, Any]:
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
+_PENDING_REVIEWS = {
+    "sqlite": """
+CREATE VIEW pending_reviews AS
+SELECT
+    a.approval_request_id AS request_id,
+    a.title AS action_description,
+    CASE WHEN a.execution_id IS NULL
+        THEN coalesce(a.asserted -> '$.agent_context', a.asserted, '{}')
+        ELSE '{"agent":' || json_quote(a.agent) || ',"agent_version":' || json_quote(a.agent_version)
+            || ',"execution_id":' || json_quote(a.execution_id) || ',"requested_by":' || json_quote(a.requested_by)
+            || ',"tool_name":' || json_quote(a.tool_name) || ',"arguments":' || a.arguments
+            || ',"context":' || coalesce(a.context, 'null') || ',"input":' || coalesce(e.input, 'null')
+            || ',"steps":[' || coalesce((SELECT group_concat(step, ',') FROM (
+                SELECT s.position, '{"position":' || s.position || ',"kind":' || json_quote(s.kind)
+                    || ',"name":' || json_quote(s.name) || ',"status":' || json_quote(s.status)
+                    || ',"arguments":' || s.arguments || ',"result":' || coalesce(s.result, 'null') || '}' AS step
+                FROM steps s
+                WHERE s.execution_id = a.execution_id AND (a.position IS NULL OR s.position < a.position)
+                ORDER BY s.position
+            ) before), '') || ']}'
+    END AS agent_context,
+    coalesce(
+        a.asserted ->> '$.timestamp',
+        strftime('%Y-%m-%dT%H:%M:%S', a.created_at / 1000000, 'unixepoch')
+            || '.' || substr(CAST(1000000 + a.created_at % 1000000 AS text), 2) || 'Z'
+    ) AS timestamp,
+    CASE a.status WHEN 'pending' THEN 'waiting' ELSE a.status END AS status
+FROM (
+    SELECT *, CASE WHEN execution_id IS NULL THEN context -> '$.asserted.context' END AS asserted
+    FROM approvals
+) a LEFT JOIN executions e ON e.execution_id = a.execution_id
+""",
+    "postgresql": """
+CREATE VIEW pending_reviews AS
+SELECT
+    a.approval_request_id AS request_id,
+    a.title AS action_description,
+    CASE WHEN a.execution_id IS NULL
+        THEN coalesce((a.asserted -> 'agent_context')::text, a.asserted::text, '{}')
+        ELSE '{"agent":' || to_json(a.agent) || ',"agent_version":' || to_json(a.agent_version)
+            || ',"execution_id":' || to_json(a.execution_id) || ',"requested_by":' || to_json(a.requested_by)
+            || ',"tool_name":' || to_json(a.tool_name) || ',"arguments":' || a.arguments
+            || ',"context":' || coalesce(a.context, 'null') || ',"input":' || coalesce(e.input, 'null')
+            || ',"steps":[' || coalesce((SELECT string_agg(step, ',' ORDER BY position) FROM (
+                SELECT s.position, '{"position":' || s.position || ',"kind":' || to_json(s.kind)
+                    || ',"name":' || to_json(s.name) || ',"status":' || to_json(s.status)
+                    || ',"arguments":' || s.arguments || ',"result":' || coalesce(s.result, 'null') || '}' AS step
+                FROM steps s
+                WHERE s.execution_id = a.execution_id AND (a.position IS NULL OR s.position < a.position)
+                ORDER BY s.position
+            ) before), '') || ']}'
+    END AS agent_context,
+    coalesce(
+        a.asserted ->> 'timestamp',
+        to_char(to_timestamp(a.created_at / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
+            || '.' || substr(CAST(1000000 + a.created_at % 1000000 AS text), 2) || 'Z'
+    ) AS timestamp,
+    CASE a.status WHEN 'pending' THEN 'waiting' ELSE a.status END AS status
+FROM (
+    SELECT *, CASE WHEN execution_id IS NULL AND strpos(context, '\\u0000') = 0
+        THEN context::json #> '{asserted,context}' END AS asserted
+    FROM approvals
+) a LEFT JOIN executions e ON e.execution_id = a.execution_id
+""",
+}
+
+
 def upgrade() -> None:
     op.create_table(
         "agent_definitions",
@@ -145,6 +212,9 @@ def upgrade() -> None:
         sa.Column("request_digest", sa.Text, nullable=True),
         sa.PrimaryKeyConstraint("approval_request_id"),
     )
+    op.create_index(
+        "ix_approvals_decided", "approvals", ["resolved_at", "approval_request_id"], **_only("resolved_at IS NOT NULL")
+    )
     op.create_index("ix_approvals_due", "approvals", ["next_due_at"], **_only("status = 'pending'"))
     op.create_index(
         "ix_approvals_execution", "approvals", ["execution_id", "position"], **_only("execution_id IS NOT NULL")
@@ -255,6 +325,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name="uq_tokens_token_hash"),
     )
     op.create_table(
+        "sessions",
+        sa.Column("session_hash", sa.Text, nullable=False),
+        sa.Column("token_name", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("session_hash"),
+    )
+    op.create_table(
         "workers",
         sa.Column("worker_id", sa.Text, nullable=False),
         sa.Column("agents", sa.Text, nullable=False),
@@ -265,3 +343,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("worker_id"),
     )
     op.create_index("ix_workers_heartbeat", "workers", ["heartbeat_at"])
+    op.execute(_PENDING_REVIEWS[op.get_bind().dialect.name].strip())

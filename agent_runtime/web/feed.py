@@ -1,0 +1,81 @@
+"""Tells open pages at once that what they show has changed: server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from traceback import format_exc
+
+import structlog
+from aiohttp import web
+
+from agent_runtime.operations.tokens import Scope
+from agent_runtime.store.approvals import DECIDED_VERSIONS, PENDING_VERSIONS
+from agent_runtime.store.database import Database
+from agent_runtime.web.authentication import DATABASE, Identity
+from agent_runtime.web.endpoint import Endpoint, nothing
+from agent_runtime.web.events import HEARTBEAT
+from agent_runtime.web.waiting import wait_until
+
+log = structlog.get_logger(__name__)
+
+SHOWN = 50
+"""Waiting approvals on a page, and as many waiting executions; the API lists the rest."""
+
+RECENT = 20
+"""Approvals on a page that were decided last."""
+
+
+async def mark(database: Database) -> tuple[str, int]:
+    """What changes whenever the page would, and how many approvals wait (at most one more than are shown)."""
+    waiting = await database.all(PENDING_VERSIONS, b_limit=SHOWN + 1)
+    decided = await database.all(DECIDED_VERSIONS, b_limit=RECENT)
+    text = json.dumps([[*map(tuple, waiting)], [*map(tuple, decided)]])
+    return hashlib.sha256(text.encode()).hexdigest()[:16], len(waiting)
+
+
+async def feed(request: web.Request, identity: Identity, _: None) -> web.StreamResponse:
+    """`changed`, with how many wait, at the start and whenever an approval is asked, moves or ends."""
+    database = request.app[DATABASE]
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+    await response.prepare(request)
+    told, quiet_since = "", asyncio.get_running_loop().time()
+
+    async def tell() -> bool:
+        nonlocal told, quiet_since
+        now, waiting = await mark(database)
+        if now != told:
+            data = json.dumps({"mark": now, "waiting": waiting})
+            await response.write(f"event: changed\ndata: {data}\n\n".encode())
+        elif asyncio.get_running_loop().time() - quiet_since >= HEARTBEAT:
+            await response.write(b": still here\n\n")
+        else:
+            return False
+        told, quiet_since = now, asyncio.get_running_loop().time()
+        return False
+
+    try:
+        await wait_until(request, "approvals", tell, seconds=None)
+        await response.write_eof()
+    except ConnectionError:
+        log.debug("feed: the page is gone")
+    except Exception:  # noqa: BLE001 - logged, and the stream is broken off: the page opens another one
+        log.error("feed failed", traceback=format_exc())
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/feed",
+        summary="Server-sent events: `changed` whenever an approval is asked, moves or ends",
+        find=nothing,
+        scope=Scope.read,
+        answer=feed,
+        answers={200: "text/event-stream"},
+        refusals=(403,),
+    ),
+)
