@@ -93,7 +93,7 @@ class Replica:
                 opening.push_async_callback(surface.stop)
                 await surface.start()
                 self._spawn(Outbox(self.database, surface.notifier).run(), "countersign-outbox")
-            self.clockwork = Clockwork(self.database)
+            self.clockwork = Clockwork(self.database, self.defaults)
             self.clockwork.start()
             opening.push_async_callback(self.clockwork.stop)
             opening.push_async_callback(self._stop_worker)

@@ -11,6 +11,7 @@ import structlog
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.liveness import dead_workers, forget, lock_folder
 from agent_runtime.operations.claim import take_over_from
 from agent_runtime.operations.sweep import sweep
@@ -26,8 +27,9 @@ EVERY = 1
 class Clockwork:
     """Sweeps every second, takes over from dead workers, and lets the pollers look."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, defaults: Defaults | None = None) -> None:
         self._database = database
+        self._defaults = defaults
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
@@ -51,7 +53,7 @@ class Clockwork:
         await asyncio.shield(self._tick)
 
     async def _turn(self) -> None:
-        while (await self._database.write(sweep)).more:
+        while (await self._database.write(sweep, self._defaults)).more:
             pass
         await self._take_over()
         self._database.wakes.announce(["queued", "outbox"])

@@ -123,6 +123,11 @@ def _ask_again(
 def ask_in_doubt(tx: Tx, execution: Execution, step: Step, why: str, defaults: Defaults) -> Step:
     """Nobody knows whether the call took effect: people settle it, and it waits for them for ever. Raises LostClaim."""
     progress(tx, execution, opened=1)
+    return doubt(tx, execution, step, why, defaults)
+
+
+def doubt(tx: Tx, execution: Execution, step: Step, why: str, defaults: Defaults) -> Step:
+    """Asks what became of a call; the caller has counted the question among those that the execution has open."""
     policy = merge([], defaults, rules=("in_doubt",))
     if step.approval_request_id is not None:
         approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=step.approval_request_id)
@@ -139,15 +144,15 @@ def ask_in_doubt(tx: Tx, execution: Execution, step: Step, why: str, defaults: D
         context={"why": why, "attempt": step.attempt, "idempotency_key": step.idempotency_key},
         supersedes=step.approval_request_id,
     )
-    doubt = request(tx, execution, question, arguments=json.loads(step.arguments))
+    asked = request(tx, execution, question, arguments=json.loads(step.arguments))
     record(
         tx,
         "call.in_doubt",
         execution_id=execution.execution_id,
-        approval_request_id=doubt.approval_request_id,
+        approval_request_id=asked.approval_request_id,
         data={"tool_name": step.name, "position": step.position, "why": why},
     )
-    return hold(tx, execution, step.position, StepStatus.in_doubt, doubt)
+    return hold(tx, execution, step.position, StepStatus.in_doubt, asked)
 
 
 def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, result: Mapping[str, Any]) -> Step:

@@ -6,16 +6,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent_runtime.core.approval import ApprovalStatus
+from agent_runtime.core.approval import ApprovalStatus, Kind
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.deciding import Ended
-from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
+from agent_runtime.core.execution import LEASE, Execution, ExecutionStatus, Step, StepStatus
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, NotFound
 from agent_runtime.operations.resolve import end, let_go_on
 from agent_runtime.store.approvals import PENDING_OF_EXECUTION
 from agent_runtime.store.events import record
-from agent_runtime.store.executions import END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION, OPEN_CHILDREN
+from agent_runtime.store.executions import END_CALLING, END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION, OPEN_CHILDREN
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, EXECUTION_RESULT, enqueue
 from agent_runtime.store.steps import ANSWER_STEP, JOURNAL
 from agent_runtime.store.tx import Tx
@@ -49,22 +49,31 @@ def end_execution(
     by: Actor,
     via: Via,
 ) -> Execution:
-    """Ends `execution` (its row held by the caller) whoever runs it, and withdraws what it asked."""
-    tx.run(
-        END_UNCLAIMED,
-        b_id=execution.execution_id,
-        b_status=status.value,
-        b_error=canonical(dict(error)),
-        b_finish_reason=finish_reason,
-        b_now=tx.now,
-    )
+    """Ends `execution` (its row held by the caller) whoever runs it, and withdraws what it asked.
+
+    Calls whose outcome is open keep their questions. One that runs now is let finish; `operations.orphans` asks about
+    it where its worker dies over it.
+    """
+    open_outcomes = _open_outcomes(tx, execution)
+    ending = {
+        "b_id": execution.execution_id,
+        "b_status": status.value,
+        "b_error": canonical(dict(error)),
+        "b_finish_reason": finish_reason,
+        "b_now": tx.now,
+    }
+    if any(step.status == StepStatus.started for step in open_outcomes):
+        tx.run(END_CALLING, b_lease=tx.now + LEASE, **ending)
+    else:
+        tx.run(END_UNCLAIMED, **ending)
+    positions = [step.position for step in open_outcomes]
     record(
         tx,
         f"execution.{status.value}",
         execution_id=execution.execution_id,
         by=by,
         via=via,
-        data={"reason": error["message"], **_open_outcomes(tx, execution)},
+        data={"reason": error["message"], **({"open_outcomes": positions} if positions else {})},
     )
     withdraw(tx, execution, by=by, via=via)
     announce_end(tx, execution)
@@ -73,16 +82,20 @@ def end_execution(
     return ended
 
 
-def _open_outcomes(tx: Tx, execution: Execution) -> dict[str, Any]:
-    """The positions of calls that may have taken effect and have not said so: nobody will ask about them any more."""
+def _open_outcomes(tx: Tx, execution: Execution) -> list[Step]:
+    """Calls that may have taken effect and have not said so."""
     journal = tx.all(JOURNAL, b_id=execution.execution_id)
-    unknown = [step.position for step in journal if step.status in {StepStatus.started, StepStatus.in_doubt}]
-    return {"open_outcomes": unknown} if unknown else {}
+    return [step for step in journal if step.status in {StepStatus.started, StepStatus.in_doubt}]
 
 
 def withdraw(tx: Tx, execution: Execution, *, by: Actor, via: Via) -> None:
-    """Ends what an ended execution no longer needs: its approvals, and the executions that it called."""
+    """Ends what an ended execution no longer needs: its approvals, and the executions that it called.
+
+    What became of a call in doubt is still asked: its effect does not end with the execution.
+    """
     for approval in tx.all(PENDING_OF_EXECUTION, b_execution=execution.execution_id):
+        if approval.kind == Kind.in_doubt and approval.position is not None:
+            continue
         resolution = {"by": by.principal, "via": via.value, "feedback": "the execution has ended"}
         end(tx, approval, Ended(ApprovalStatus.cancelled, resolution), by=by, via=via)
     if execution.reasoner is None:

@@ -47,8 +47,8 @@ def settle(
     """Ends an in-doubt approval and says what becomes of the call.
 
     `happened` records `result` (any JSON value) as the call's own; `not_happened` asks afresh and then runs it; `stop`
-    fails the execution. Settling the same way again returns the first settlement. Raises as `resolve` does, and
-    InvalidRequest for an approval of another kind.
+    fails the execution. Where that has ended already, what was found is recorded and nothing runs. Settling the same
+    way again returns the first settlement. Raises as `resolve` does, and InvalidRequest for one of another kind.
     """
     doubt = load(tx, approval_request_id)
     with refusals_recorded(doubt, by, via):
@@ -67,9 +67,11 @@ def settle(
         _settle_permit(tx, doubt, outcome, result, by=by, via=via)
         return Resolution(ended)
     execution = tx.one(LOCK_EXECUTION, b_id=doubt.execution_id)
-    if execution is None or execution.terminal:
+    if execution is None:
         return Resolution(ended)
-    if outcome is Outcome.happened:
+    if execution.terminal and outcome is not Outcome.happened:
+        _answer(tx, doubt, StepStatus.failed, {"error": "in doubt; a person settled it after the end: not run again"})
+    elif outcome is Outcome.happened:
         ran_with = {"ran_with": json.loads(doubt.arguments)} if were_edited(tx, doubt) else {}
         _answer(tx, doubt, StepStatus.succeeded, {"value": result, "settled_by": by.principal, **ran_with})
     elif outcome is Outcome.stop:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from agent_runtime.core import ladder
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.ladder import Climbed, Rung
+from agent_runtime.core.policy import Defaults
 from agent_runtime.operations.claim import SWEPT, take_over_lapsed
 from agent_runtime.operations.consume import lapse_permits
+from agent_runtime.operations.orphans import ask_about_orphans
 from agent_runtime.operations.resolve import expire
 from agent_runtime.store.approvals import CLIMB, DUE
 from agent_runtime.store.events import record
@@ -27,16 +29,23 @@ class Swept:
     taken_over: int = 0
     lapsed: int = 0
     """Permits of outside agents that ended without a report."""
+    orphaned: int = 0
+    """Ended executions whose last calls were looked after."""
     more: bool = False
 
 
-def sweep(tx: Tx) -> Swept:
-    """Claims due rows and does what is due on each, once; safe to run anywhere, at any time, at the same time."""
+def sweep(tx: Tx, defaults: Defaults | None = None) -> Swept:
+    """Claims due rows and does what is due on each, once; safe to run anywhere, at any time, at the same time.
+
+    `defaults` are the environment's answers for what is asked afresh.
+    """
     due = tx.all(DUE, b_now=tx.now, b_limit=SWEPT)
     expired = sum([climb(tx, approval) for approval in due])
     taken_over = take_over_lapsed(tx)
     lapsed = lapse_permits(tx, SWEPT)
-    return Swept(len(due) - expired, expired, taken_over, lapsed, more=SWEPT in (len(due), taken_over, lapsed))
+    orphaned = ask_about_orphans(tx, defaults or Defaults())
+    more = SWEPT in (len(due), taken_over, lapsed, orphaned)
+    return Swept(len(due) - expired, expired, taken_over, lapsed, orphaned, more=more)
 
 
 def climb(tx: Tx, approval: ApprovalRequest) -> bool:

@@ -243,6 +243,37 @@ END_UNCLAIMED = Q(
 )
 """Ends it whoever holds it: the new fence refuses the holder's writes."""
 
+END_CALLING = Q(
+    update(executions)
+    .where(_by_id, _e.ended_at.is_(None))
+    .values(
+        status=bindparam("b_status"),
+        error=bindparam("b_error"),
+        finish_reason=bindparam("b_finish_reason"),
+        lease_until=bindparam("b_lease"),
+        fence=_e.fence + 1,
+        ended_at=bindparam("b_now"),
+        version=_e.version + 1,
+    )
+    .returning(_e.execution_id)
+)
+"""The same for one whose worker runs a call now: whose it is stays known, until the call has said how it ended."""
+
+CALLING_STILL = Q(
+    select(*_all)
+    .where(_e.ended_at.is_not(None), _e.lease_until.is_not(None), _e.lease_until <= bindparam("b_now"))
+    .order_by(_e.lease_until)
+    .limit(bindparam("b_limit"))
+    .with_for_update(skip_locked=True),
+    Execution,
+)
+"""Ended ones whose last calls had not said how they ended when it was looked last."""
+
+KEEP_WORKER = Q(update(executions).where(_by_id).values(lease_until=bindparam("b_lease")).returning(_e.execution_id))
+FORGET_WORKER = Q(
+    update(executions).where(_by_id).values(worker_id=null(), lease_until=null()).returning(_e.execution_id)
+)
+
 RELEASE_PARKED = Q(
     update(executions)
     .where(_e.worker_id == bindparam("b_worker"), among(_e.status, ["waiting", "queued"]))

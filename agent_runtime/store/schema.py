@@ -87,6 +87,8 @@ Index(
     sqlite_where=_open == "running",
     postgresql_where=_open == "running",
 )
+_calling = executions.c.ended_at.is_not(None) & executions.c.lease_until.is_not(None)
+Index("ix_executions_calling", executions.c.lease_until, sqlite_where=_calling, postgresql_where=_calling)
 Index("ix_executions_listed", executions.c.created_at, executions.c.execution_id)
 Index("ix_executions_by_status", executions.c.status, executions.c.created_at, executions.c.execution_id)
 Index("ix_executions_by_agent", executions.c.agent, executions.c.created_at, executions.c.execution_id)

@@ -18,6 +18,7 @@ from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM, record
 from agent_runtime.store.executions import (
     BY_IDEMPOTENCY_KEY,
+    CALLING_STILL,
     EXTEND_LEASES,
     GET_EXECUTION,
     HELD,
@@ -46,6 +47,7 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
     "an approval": (GET_APPROVAL, "approvals_pkey"),
     "the next queued executions": (claim_queued(["refund_agent"]), "ix_executions_queued"),
     "lapsed leases": (LAPSED, "ix_executions_leased"),
+    "ended ones whose calls were running": (CALLING_STILL, "ix_executions_calling"),
     "what a worker holds": (HELD, "ix_executions_leased|ix_executions_by_status"),
     "extending leases": (EXTEND_LEASES, "ix_executions_leased|ix_executions_by_status"),
     "an execution": (GET_EXECUTION, "executions_pkey"),

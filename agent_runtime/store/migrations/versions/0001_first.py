@@ -137,6 +137,12 @@ def upgrade() -> None:
     op.create_index("ix_executions_by_agent", "executions", ["agent", "created_at", "execution_id"])
     op.create_index("ix_executions_by_status", "executions", ["status", "created_at", "execution_id"])
     op.create_index(
+        "ix_executions_calling",
+        "executions",
+        ["lease_until"],
+        **_only("ended_at IS NOT NULL AND lease_until IS NOT NULL"),
+    )
+    op.create_index(
         "ix_executions_conversation",
         "executions",
         ["conversation_id", "created_at"],
