@@ -93,6 +93,9 @@ class SlackSurface:
         told: dict[str, Any] = {"mode": self.settings.mode}
         if self._identity is None:
             return {**told, "state": "away", "problem": self._problem}
+        if self._client.refused_token:
+            problem = f"{self._client.refused_token}; see `countersign doctor`"
+            return {**told, "state": "away", "problem": problem}
         told |= {"team": self._identity.team_id, "missing_scopes": sorted(missing_scopes(self._identity))}
         if self.settings.mode == "http":
             return {**told, "state": "connected", "received": self._http.received if self._http is not None else 0}

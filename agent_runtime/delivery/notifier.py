@@ -64,6 +64,7 @@ class Notice:
 
     `event` (approval.note only) says what happened: reminded, escalated, approved, rejected, request_changes, expired,
     cancelled, extended, undeliverable. `card` are the receipts of that approval's card.
+    `attempt` counts the tries to show it, whichever process made them.
     """
 
     topic: str
@@ -74,6 +75,7 @@ class Notice:
     approval: ApprovalView | None = None
     execution: ExecutionView | None = None
     card: Sequence[Receipt] = ()
+    attempt: int = 1
 
 
 class Notifier(Protocol):
@@ -103,11 +105,15 @@ class Notifier(Protocol):
 
 
 class RetryAfter(Exception):
-    """The other side asks for a pause of `seconds` (or does not answer); the lane waits that long."""
+    """The other side asks for a pause of `seconds` (or does not answer); the lane waits that long.
 
-    def __init__(self, reason: str, seconds: float | None = None) -> None:
+    `away`: it takes nothing at all just now, whatever it is; so this is tried again without end.
+    """
+
+    def __init__(self, reason: str, seconds: float | None = None, *, away: bool = False) -> None:
         super().__init__(reason)
         self.seconds = seconds
+        self.away = away
 
 
 class Undeliverable(Exception):

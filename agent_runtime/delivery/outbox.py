@@ -6,11 +6,12 @@ import asyncio
 import functools
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
+from agent_runtime import failpoints
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import MINUTE, SECOND
 from agent_runtime.delivery.holds import HELD_FOR, Holds
@@ -33,6 +34,7 @@ from agent_runtime.store.outbox import (
     HOLD,
     INSERT_RECEIPT,
     POSTPONE,
+    PUT_BACK,
     UPDATE_RECEIPT,
     enqueue,
 )
@@ -51,7 +53,17 @@ LONGEST_WAIT = 20.0
 """Seconds that a delivery waits for its lane; past it the row goes back, and others take its place meanwhile."""
 
 GIVE_UP_AFTER = 60
-"""Tries of one row; with the longest pauses about four and a half hours."""
+"""Tries of one row that the other side refused; with the longest pauses about four and a half hours. Its being away
+altogether is no reason to give up.
+"""
+
+
+class LaneBusy(Exception):
+    """Its turn is more than LONGEST_WAIT away: `seconds`. Nothing was tried."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the lane is busy for {seconds:.0f} s")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +152,11 @@ class Outbox:
         for delivery in deliveries:
             try:
                 await self._deliver(delivery)
+            except LaneBusy as busy:
+                self.holds.drop(delivery.ids)
+                await self.database.write(put_back, delivery.ids, round(busy.seconds * SECOND))
             except RetryAfter as error:
-                await self._postpone(delivery, str(error), error.seconds)
+                await self._postpone(delivery, str(error), error.seconds, away=error.away)
             except Undeliverable as error:
                 await self.database.write(give_up, delivery, str(error))
             except Exception as error:
@@ -187,22 +202,35 @@ class Outbox:
     async def _post(self, delivery: Delivery, place: Place) -> None:
         if place.over and delivery.attempts == 1:
             return
+        if (delivery.attempts > 1 and await self._found(delivery, place)) or place.over:
+            return
         await self._paced(place.lane)
         current = await self._notice(delivery)
         if current is None:
             return
         try:
-            receipt = await self.notifier.find(current, place) if delivery.attempts > 1 else None
-            if receipt is None:
-                if place.over:
-                    return
-                receipt = await self.notifier.post(current, place)
-            elif delivery.topic in REPAINTED:
-                receipt = await self.notifier.update(current, Receipt(place.key, receipt)) or receipt
+            failpoints.reach("post.before", delivery.topic)
+            receipt = await self.notifier.post(current, place)
+            failpoints.reach("post.after", delivery.topic)
         except RetryAfter as error:
             self._block(place.lane, error)
             raise
         await self._keep(delivery, place.key, receipt, place.lane, current.version)
+
+    async def _found(self, delivery: Delivery, place: Place) -> bool:
+        """Whether an earlier post stands there whose record was lost: it is taken up, and shows the newest state."""
+        current = await self._notice(delivery)
+        receipt = None if current is None else await self.notifier.find(current, place)
+        if current is None or receipt is None:
+            return False
+        if delivery.topic in REPAINTED:
+            await self._paced(_edits(place.lane))
+            current = await self._notice(delivery)
+            if current is None:
+                return True
+            receipt = await self.notifier.update(current, Receipt(place.key, receipt)) or receipt
+        await self._keep(delivery, place.key, receipt, place.lane, current.version)
+        return True
 
     async def _update(self, delivery: Delivery, receipt: Receipt, refused: list[str]) -> None:
         lane = str(receipt.receipt.get("lane", ""))
@@ -212,6 +240,7 @@ class Outbox:
             return
         try:
             anew = await self.notifier.update(current, receipt)
+            failpoints.reach("update.after", delivery.topic)
         except Undeliverable as error:
             refused.append(f"{receipt.place}: {error}")
             return
@@ -224,12 +253,13 @@ class Outbox:
         await self.database.write(keep_receipt, delivery, self.notifier.name, place, {**receipt, "lane": lane}, version)
 
     async def _notice(self, delivery: Delivery) -> Notice | None:
-        return await notice(self.database, self.notifier.name, delivery.topic, delivery.subject, delivery.payload)
+        wanted = await notice(self.database, self.notifier.name, delivery.topic, delivery.subject, delivery.payload)
+        return None if wanted is None else replace(wanted, attempt=delivery.attempts)
 
     async def _paced(self, lane: str) -> None:
-        wait = self.pacing.reserve(lane, asyncio.get_running_loop().time())
+        wait = self.pacing.reserve(lane, asyncio.get_running_loop().time(), LONGEST_WAIT)
         if wait > LONGEST_WAIT:
-            raise RetryAfter("the lane is busy", wait)
+            raise LaneBusy(wait)
         if wait > 0:
             await asyncio.sleep(wait)
 
@@ -237,9 +267,9 @@ class Outbox:
         if error.seconds is not None:
             self.pacing.block(lane, asyncio.get_running_loop().time() + error.seconds)
 
-    async def _postpone(self, delivery: Delivery, reason: str, seconds: float | None) -> None:
+    async def _postpone(self, delivery: Delivery, reason: str, seconds: float | None, *, away: bool = False) -> None:
         self.holds.drop(delivery.ids)
-        if delivery.attempts >= GIVE_UP_AFTER:
+        if delivery.attempts >= GIVE_UP_AFTER and not away:
             await self.database.write(give_up, delivery, reason)
             return
         pause = min(LAST_RETRY, FIRST_RETRY << min(delivery.attempts, 10))
@@ -280,6 +310,12 @@ def postpone(tx: Tx, ids: Sequence[int], wait: int, reason: str) -> None:
     """Tries these rows again in `wait` microseconds."""
     for outbox_id in ids:
         tx.run(POSTPONE, b_id=outbox_id, b_at=tx.now + wait, b_error=reason)
+
+
+def put_back(tx: Tx, ids: Sequence[int], wait: int) -> None:
+    """These rows are taken again in `wait` microseconds; as nothing was tried, that was no attempt."""
+    for outbox_id in ids:
+        tx.run(PUT_BACK, b_id=outbox_id, b_at=tx.now + wait)
 
 
 def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt: dict[str, Any], version: int) -> None:

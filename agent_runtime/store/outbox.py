@@ -28,12 +28,15 @@ EXECUTION_PROGRESS = "execution.progress"
 EXECUTION_RESULT = "execution.result"
 """An execution ended: whoever asked is told, once."""
 
+WEBHOOK = "webhook"
+"""Another system is told something; see store.webhooks. The only topic that is no notifier's."""
+
 _o = outbox.c
 _by_id = _o.outbox_id == bindparam("b_id")
 INSERT_OUTBOX = Q(insert(outbox), columns=[name for name in column_names(outbox) if name != "outbox_id"])
 DUE_DELIVERIES = Q(
     select(_o.outbox_id, _o.topic, _o.subject, _o.lane, _o.payload, _o.created_at, _o.attempts)
-    .where(_o.gave_up_at.is_(None), _o.next_attempt_at <= bindparam("b_now"))
+    .where(_o.gave_up_at.is_(None), _o.next_attempt_at <= bindparam("b_now"), _o.topic != WEBHOOK)
     .order_by(_o.next_attempt_at, _o.outbox_id)
     .limit(bindparam("b_limit"))
     .with_for_update(skip_locked=True)
@@ -69,13 +72,23 @@ POSTPONE = Q(
     .values(next_attempt_at=bindparam("b_at"), last_error=bindparam("b_error"))
     .returning(_o.attempts)
 )
+PUT_BACK = Q(
+    update(outbox)
+    .where(_by_id)
+    .values(next_attempt_at=bindparam("b_at"), attempts=_o.attempts - 1)
+    .returning(_o.attempts)
+)
+"""It was taken, and not tried."""
+
 GIVE_UP = Q(
     update(outbox)
     .where(_by_id)
     .values(gave_up_at=bindparam("b_now"), last_error=bindparam("b_error"))
     .returning(_o.outbox_id)
 )
-UNDELIVERED = Q(select(func.count().label("n")).select_from(outbox).where(_o.gave_up_at.is_(None)))
+UNDELIVERED = Q(
+    select(func.count().label("n")).select_from(outbox).where(_o.gave_up_at.is_(None), _o.topic != WEBHOOK)
+)
 GIVEN_UP = Q(
     select(_o.outbox_id, _o.topic, _o.subject, _o.last_error, _o.gave_up_at).where(
         _o.gave_up_at.is_not(None), _o.subject == bindparam("b_subject")

@@ -56,6 +56,21 @@ TRANSIENT = frozenset(
 """Errors that pass by themselves."""
 
 
+TOKEN_REFUSED = frozenset(
+    {
+        "account_inactive",
+        "invalid_auth",
+        "not_allowed_token_type",
+        "not_authed",
+        "org_login_required",
+        "team_access_not_granted",
+        "token_expired",
+        "token_revoked",
+    }
+)
+"""Answers that speak about the token: every call gets them, until it works again or another one is set."""
+
+
 class SlackRefused(Exception):
     """Slack answered no, and will again: `code` is its word for why, `needed` a scope that is missing."""
 
@@ -82,6 +97,8 @@ class SlackClient:
     def __init__(self, settings: SlackSettings) -> None:
         if settings.slack_bot_token is None:
             raise ValueError("SlackClient needs settings with SLACK_BOT_TOKEN")
+        self.refused_token = ""
+        """What Slack said when it last refused the bot token; "" since it has taken it again."""
         self._app_token = settings.slack_app_token
         self._web = AsyncWebClient(
             settings.slack_bot_token.get_secret_value(), base_url=settings.slack_api_url, retry_handlers=[]
@@ -226,18 +243,33 @@ class SlackClient:
         """One request; methods that read take a form, those that write take JSON. Raises SlackRefused, SlackAway."""
         given = None if body is None else {name: value for name, value in body.items() if value is not None}
         try:
-            return await self._web.api_call(
+            answer = await self._web.api_call(
                 method,
                 json=given,
                 data=dict(query) if query is not None else None,
                 headers=dict(headers) if headers is not None else None,
             )
         except SlackApiError as error:
-            raise _failure(method, error) from None
+            failure = _failure(method, error)
+            if headers is None and isinstance(failure, SlackRefused) and failure.code in TOKEN_REFUSED:
+                self._token_was_refused(failure)
+            raise failure from None
         except aiohttp.ClientConnectorError as error:
             raise SlackAway(method, "cannot be reached", uncertain=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SlackAway(method, type(error).__name__) from error
+        if headers is None and self.refused_token:
+            log.info("slack: the bot token is taken again")
+            self.refused_token = ""
+        return answer
+
+    def _token_was_refused(self, failure: SlackRefused) -> None:
+        """Said once, not for all that waits."""
+        if not self.refused_token:
+            log.error(
+                "slack: the bot token is refused; nothing is lost, what is to be shown waits", reason=str(failure)
+            )
+        self.refused_token = str(failure)
 
 
 def _data(response: Any) -> dict[str, Any]:

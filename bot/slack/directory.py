@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -69,6 +70,7 @@ class Directory:
         self._groups: tuple[float, Groups] | None = None
         self._changes = 0
         self._refreshing: asyncio.Task[Groups | None] | None = None
+        self._asking: dict[str, asyncio.Task[dict[str, Any] | None]] = {}
 
     @property
     def handles(self) -> Mapping[str, str]:
@@ -97,7 +99,8 @@ class Directory:
     def user_changed(self, user: Mapping[str, Any]) -> None:
         """Slack says that somebody has changed: `user` is the new user object."""
         user_id = str(user.get("id", ""))
-        if user_id in self._users:
+        asking = self._asking.pop(user_id, None)
+        if asking is not None or user_id in self._users:
             self._remember(user_id, dict(user))
 
     def groups_changed(self) -> None:
@@ -110,13 +113,28 @@ class Directory:
         if known is not None and self._now() - known[0] < USER_TTL:
             self._users.move_to_end(user)
             return known[1]
+        asking = self._asking.get(user)
+        if asking is None:
+            asking = self._asking[user] = asyncio.create_task(self._ask(user), name="countersign-slack-user")
+            asking.add_done_callback(partial(self._asked, user))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, user: str) -> dict[str, Any] | None:
+        """Goes on where a click has waited long enough, so that the next one finds the answer."""
         try:
             found = await self._people.user(user)
         except (SlackRefused, SlackAway) as error:
             log.warning("slack: cannot look up a user", reason=str(error))
             return None
+        if self._asking.get(user) is not asyncio.current_task():  # Slack has said meanwhile what has changed
+            known = self._users.get(user)
+            return None if known is None else known[1]
         self._remember(user, found)
         return found
+
+    def _asked(self, user: str, asking: asyncio.Task[dict[str, Any] | None]) -> None:
+        if self._asking.get(user) is asking:
+            del self._asking[user]
 
     def _remember(self, user: str, found: dict[str, Any]) -> None:
         self._users[user] = (self._now(), found)
@@ -153,10 +171,11 @@ class Directory:
                 return groups
 
     async def close(self) -> None:
-        """Ends a request that is under way."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.gather(self._refreshing, return_exceptions=True)
+        """Ends the requests that are under way."""
+        under_way = [*self._asking.values(), *([self._refreshing] if self._refreshing is not None else [])]
+        for request in under_way:
+            request.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 async def _within_budget(look_up: Awaitable[T | None]) -> T | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -11,7 +13,8 @@ import structlog
 from agent_runtime.core.duration import MINUTE, SECOND
 from agent_runtime.delivery.notifier import Notice, Place, Receipt, RetryAfter, Undeliverable
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS
-from bot.slack.client import SlackAway, SlackClient, SlackRefused, metadata
+from bot.slack.client import TOKEN_REFUSED, SlackAway, SlackClient, SlackRefused, metadata
+from bot.slack.history import EVENT_TYPE, History, Marks
 from bot.slack.places import places
 from bot.ui.card import card, minimal_card
 from bot.ui.message import Message
@@ -25,9 +28,7 @@ POSTS_AT_ONCE = 4
 SECONDS_BETWEEN_POSTS = 1.0
 """Slack takes about one message a second and channel, and short bursts (docs.slack.dev/apis/web-api/rate-limits)."""
 
-EVENT_TYPE = "countersign"
-PAGES_SEARCHED = 3
-CERTAIN_KEPT = 5_000
+TRIES_REMEMBERED = 5_000
 CLOCKS_APART = 10 * MINUTE
 """How far Slack's clock may be from ours when an earlier post is looked for."""
 
@@ -65,6 +66,14 @@ REFUSED_HERE = frozenset(
 REFUSED_CONTENT = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What is known of one try to post. `perhaps_until`: it may have landed by then (monotonic); None: it did not."""
+
+    attempt: int
+    perhaps_until: float | None = None
+
+
 class SlackNotifier:
     """See delivery.notifier.Notifier. `workspace` says where that is now, `clock` gives epoch microseconds."""
 
@@ -76,7 +85,8 @@ class SlackNotifier:
         self._client = client
         self._workspace = workspace
         self._clock = clock
-        self._certainly_not_posted: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._history = History(client, time.monotonic)
+        self._tries: OrderedDict[Marks, Try] = OrderedDict()
 
     async def places(self, notice: Notice) -> Sequence[Place]:
         """Where it belongs now. Raises Undeliverable for a card that there is no place for."""
@@ -92,22 +102,24 @@ class SlackNotifier:
         channel, thread_ts = str(place.address["channel"]), str(place.address["thread_ts"])
         known = metadata(EVENT_TYPE, _marks(notice, place))
         key = tuple(known["event_payload"].values())
-        self._remember_not_posted(key)
+        self._remember(key, Try(notice.attempt))
         self._require_workspace()
         message = self._drawn(notice, place)
         try:
             try:
+                self._remember(key, Try(notice.attempt, perhaps_until=float("inf")))
                 channel, ts = await self._client.post(channel, message, thread_ts=thread_ts or None, metadata=known)
             except SlackRefused as error:
                 channel, ts = await self._client.post(
                     channel, self._smaller(notice, place, error), thread_ts=thread_ts or None, metadata=known
                 )
         except SlackRefused as error:
+            self._remember(key, Try(notice.attempt))
             raise _as_failure(error) from error
         except SlackAway as error:
-            if error.uncertain:
-                del self._certainly_not_posted[key]
+            self._remember(key, Try(notice.attempt, time.monotonic() if error.uncertain else None))
             raise _as_failure(error) from error
+        self._remember(key, Try(notice.attempt, time.monotonic()))
         return {**place.address, "channel": channel, "ts": ts}
 
     async def update(self, notice: Notice, receipt: Receipt) -> Mapping[str, Any] | None:
@@ -130,34 +142,21 @@ class SlackNotifier:
         """Looks for a post whose record was lost, by its metadata."""
         marks = _marks(notice, place)
         channel, thread_ts = str(place.address["channel"]), str(place.address["thread_ts"])
-        if tuple(marks.values()) in self._certainly_not_posted:
+        before = self._try_before(notice, tuple(marks.values()))
+        if before.perhaps_until is None:
             return None
         try:
             if channel.startswith(("U", "W")):
                 channel = await self._client.direct_message(channel)
-            found = await self._search(marks, channel, thread_ts, oldest=_since(notice))
-            return None if found is None else {**place.address, **found}
+            ts = await self._history.find(
+                channel, thread_ts, marks, since=_since(notice), attempted_at=before.perhaps_until
+            )
+            return None if ts is None else {**place.address, "channel": channel, "ts": ts}
         except SlackRefused as error:
             log.info("slack: cannot look for an earlier post; posting anew", reason=str(error))
             return None
         except SlackAway as error:
             raise _as_failure(error) from error
-
-    async def _search(
-        self, marks: Mapping[str, str], channel: str, thread_ts: str, oldest: str
-    ) -> Mapping[str, Any] | None:
-        cursor = ""
-        for _ in range(PAGES_SEARCHED):
-            messages, cursor = await self._client.history(
-                channel, thread_ts=thread_ts or None, oldest=oldest, cursor=cursor
-            )
-            for message in messages:
-                found = message.get("metadata") or {}
-                if found.get("event_type") == EVENT_TYPE and found.get("event_payload") == marks:
-                    return {"channel": channel, "ts": str(message["ts"])}
-            if not cursor:
-                return None
-        return None
 
     def _drawn(self, notice: Notice, place: Place) -> Message:
         workspace, now = self._workspace(), self._clock()
@@ -192,12 +191,21 @@ class SlackNotifier:
 
     def _require_workspace(self) -> None:
         if not self._workspace().team_id:
-            raise RetryAfter("Slack has not said yet whose bot this is")
+            raise RetryAfter("Slack has not said yet whose bot this is", away=True)
 
-    def _remember_not_posted(self, key: tuple[str, ...]) -> None:
-        self._certainly_not_posted[key] = None
-        while len(self._certainly_not_posted) > CERTAIN_KEPT:
-            self._certainly_not_posted.popitem(last=False)
+    def _try_before(self, notice: Notice, key: Marks) -> Try:
+        """The last try before this one; another process's, which is over by now, where it was not made here."""
+        known = self._tries.get(key)
+        if known is None or known.attempt != notice.attempt - 1:
+            known = Try(notice.attempt - 1, time.monotonic())
+            self._remember(key, known)
+        return known
+
+    def _remember(self, key: Marks, tried: Try) -> None:
+        self._tries[key] = tried
+        self._tries.move_to_end(key)
+        while len(self._tries) > TRIES_REMEMBERED:
+            self._tries.popitem(last=False)
 
 
 def _marks(notice: Notice, place: Place) -> dict[str, str]:
@@ -205,14 +213,14 @@ def _marks(notice: Notice, place: Place) -> dict[str, str]:
     return {"id": notice.subject, "topic": notice.topic, "event": notice.event, "place": place.key}
 
 
-def _since(notice: Notice) -> str:
-    """The earliest time, as a message's ts, at which the notice may have been posted."""
+def _since(notice: Notice) -> float:
+    """The earliest time, in epoch seconds, at which the notice may have been posted."""
     created = 0
     if notice.approval is not None:
         created = notice.approval.approval.created_at
     elif notice.execution is not None:
         created = notice.execution.execution.created_at
-    return f"{max(0, created - CLOCKS_APART) // SECOND}.000000"
+    return max(0, created - CLOCKS_APART) / SECOND
 
 
 def _is_open_card(notice: Notice) -> bool:
@@ -221,8 +229,10 @@ def _is_open_card(notice: Notice) -> bool:
 
 def _as_failure(error: SlackRefused | SlackAway) -> RetryAfter | Undeliverable:
     if isinstance(error, SlackAway):
-        return RetryAfter(str(error), error.seconds)
+        return RetryAfter(str(error), error.seconds, away=True)
     if error.code in REFUSED_HERE:
         return Undeliverable(str(error))
+    if error.code in TOKEN_REFUSED:  # which the client has said, once
+        return RetryAfter(str(error), away=True)
     log.error("slack: refused; trying again later", reason=str(error))
     return RetryAfter(str(error))

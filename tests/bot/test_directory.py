@@ -169,6 +169,31 @@ async def test_a_change_of_a_person_counts_at_once(directory: Directory) -> None
     assert "deactivated" in (await directory.person(HOME, "U1", "T1")).actor.barred
 
 
+async def test_a_look_up_goes_on_when_a_click_has_waited_long_enough(
+    directory: Directory, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_UP_BUDGET", 0.01)
+    people.gate = asyncio.Event()
+    assert (await directory.person(HOME, "U1", "T1")).actor.barred == UNKNOWN
+    people.gate.set()
+    await asyncio.sleep(0)
+    monkeypatch.undo()
+    assert (await directory.person(HOME, "U1", "T1")).actor.barred == ""
+    assert people.asked.count("U1") == 1
+
+
+async def test_a_change_of_a_person_while_slack_answers(directory: Directory, people: People) -> None:
+    """What was asked before the change is older than it."""
+    people.gate = asyncio.Event()
+    asking = asyncio.create_task(directory.person(HOME, "U1", "T1"))
+    while not people.asked:
+        await asyncio.sleep(0)
+    directory.user_changed({**ALEX, "deleted": True})
+    people.gate.set()
+    assert (await asking).actor.barred == "your account is deactivated"
+    assert (await directory.person(HOME, "U1", "T1")).actor.barred == "your account is deactivated"
+
+
 async def test_a_change_of_a_group_counts_at_once(directory: Directory, people: People) -> None:
     await directory.person(HOME, "U1", "T1")
     people.listed = [{"id": "S1", "handle": "dba", "users": ["U2"]}]
