@@ -18,6 +18,9 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+"""With no referrer at all a browser would post our own forms with the origin `null`."""
+
 _PAGES = ("/reviews", "/approve", "/pending", "/sign-")
 
 _templates = Environment(
@@ -45,9 +48,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: An
         csrf_token=page_token(request, secret),
         **values,
     )
-    response = web.Response(
-        text=text, status=status, content_type="text/html", headers={"Content-Security-Policy": POLICY}
-    )
+    response = web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
     if not identity.session:
         set_cookie(request, response, secret)
     return response

@@ -13,7 +13,16 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from agent_runtime.core.canonical import canonical
-from agent_runtime.store.approvals import DUE, GET_APPROVAL, INSERT_APPROVAL, PENDING_OF_EXECUTION, list_approvals
+from agent_runtime.store.approvals import (
+    DECIDED,
+    DECIDED_VERSIONS,
+    DUE,
+    GET_APPROVAL,
+    INSERT_APPROVAL,
+    PENDING_OF_EXECUTION,
+    PENDING_VERSIONS,
+    list_approvals,
+)
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM, record
 from agent_runtime.store.executions import (
@@ -43,6 +52,9 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
         list_approvals(pending=True, status=False, kind=False, after=True),
         "ix_approvals_pending",
     ),
+    "what open pages look at for what waits": (PENDING_VERSIONS, "ix_approvals_pending"),
+    "what open pages look at for what was decided": (DECIDED_VERSIONS, "ix_approvals_decided"),
+    "what was decided last": (DECIDED, "ix_approvals_decided"),
     "the approvals an execution waits for": (PENDING_OF_EXECUTION, "ix_approvals_execution"),
     "an approval": (GET_APPROVAL, "approvals_pkey"),
     "the next queued executions": (claim_queued(["refund_agent"]), "ix_executions_queued"),

@@ -78,7 +78,7 @@ async def test_every_answer_carries_the_security_headers(api: Api, path: str) ->
     assert headers["X-Frame-Options"] == "DENY"
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["Cache-Control"] == "no-store"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == ("same-origin" if path == "/" else "no-referrer")
     assert "ython" not in headers["Server"]
     assert "Access-Control-Allow-Origin" not in headers
 
