@@ -127,6 +127,14 @@ class Replica:
         """Starts an execution of a deployed agent; see operations.start."""
         return await self.database.write(start, wanted, by=by, via=via)
 
+    async def actor(self, principal: str) -> Actor | None:
+        """Who a person is now, as the surface that knows them says; None where none does."""
+        for surface in self.surfaces:
+            known = await surface.actor(principal)
+            if known is not None:
+                return known
+        return None
+
     def status(self) -> dict[str, Any]:
         """What /readyz tells: the worker, its agents, and the surfaces."""
         worker = next((task for task in self._background if task.get_name() == "countersign-worker"), None)

@@ -52,7 +52,14 @@ async def running(
     async with Replica(settings, env_file=env_file) as runtime:
         await runtime.deploy(*agents)
         routes = [route for surface in runtime.surfaces for route in surface.routes()]
-        app = create_app(runtime.database, settings, defaults=runtime.defaults, routes=routes, status=runtime.status)
+        app = create_app(
+            runtime.database,
+            settings,
+            defaults=runtime.defaults,
+            routes=routes,
+            status=runtime.status,
+            people=runtime.actor,
+        )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         try:

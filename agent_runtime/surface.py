@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from agent_runtime.core.policy import Approval
+from agent_runtime.core.principal import Actor
 from agent_runtime.delivery.notifier import Notifier
 
 
@@ -18,6 +19,10 @@ class Surface(Protocol):
     notifier: Notifier
     approval_defaults: Approval
     """The environment's answers for approvals that are shown here: reviewers, channel, ladder."""
+
+    async def actor(self, principal: str) -> Actor | None:
+        """Who a person of this place is now: all their names, or why they may decide nothing; None for anybody else."""
+        ...
 
     def routes(self) -> Sequence[web.RouteDef]:
         """What it adds to the HTTP server."""

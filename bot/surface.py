@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,12 +14,13 @@ import structlog
 from aiohttp import web
 
 from agent_runtime.core.policy import Approval
+from agent_runtime.core.principal import Actor
 from agent_runtime.policy_file import load_policy_file
 from agent_runtime.store.database import Database
 from bot.listeners.context import Context
 from bot.settings import SlackSettings, slack_settings
 from bot.slack.client import METHODS, SlackAway, SlackClient, SlackRefused
-from bot.slack.directory import Directory
+from bot.slack.directory import UNKNOWN, Directory
 from bot.slack.identity import Identity
 from bot.slack.notifier import SlackNotifier
 from bot.transport.bolt import bolt_app
@@ -29,6 +31,8 @@ from bot.transport.socket import SocketMode
 from bot.ui.text import Workspace
 
 log = structlog.get_logger(__name__)
+
+_PRINCIPAL = re.compile(r"slack:([A-Z0-9]+):([A-Z0-9]+)", re.ASCII)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds between tries to reach Slack, doubling."""
@@ -66,6 +70,15 @@ class SlackSurface:
         """The surface for the settings, or None where no Slack token is set. Raises InvalidSetting."""
         settings = slack_settings(env_file=env_file, **arguments)
         return None if settings.mode == "off" else cls(database, settings)
+
+    async def actor(self, principal: str) -> Actor | None:
+        """Who somebody in Slack is now; barred where Slack does not say. None for principals of other doors."""
+        named = _PRINCIPAL.fullmatch(principal)
+        if named is None:
+            return None
+        if self._identity is None:
+            return Actor(principal, barred=UNKNOWN)
+        return (await self._directory.person(self._identity, user=named[2], team=named[1])).actor
 
     def routes(self) -> Sequence[web.RouteDef]:
         """`POST /slack/events`, where a signing secret is set."""

@@ -28,7 +28,7 @@ from agent_runtime.web import (
     webhook,
 )
 from agent_runtime.web.access_log import access_log
-from agent_runtime.web.authentication import DATABASE, authentication
+from agent_runtime.web.authentication import DATABASE, PEOPLE, People, authentication, nobody_known
 from agent_runtime.web.bodies import MAX_BYTES
 from agent_runtime.web.endpoint import AnyEndpoint
 from agent_runtime.web.headers import add_headers
@@ -62,18 +62,20 @@ def create_app(
     defaults: Defaults | None = None,
     routes: Sequence[web.RouteDef] = (),
     status: Callable[[], Mapping[str, Any]] = dict,
+    people: People = nobody_known,
 ) -> web.Application:
     """The HTTP API on an open database.
 
     `defaults` are the environment's answers for what outsiders ask. `routes` are added by surfaces (such as
     `/slack/events`); `status` is what /readyz lists beside its own checks (`worker` False: this server's worker has
-    ended). Serve it with `AppRunner(app, access_log=None)`: it logs its own requests. Raises InvalidSetting for a
-    webhook secret that cannot be used.
+    ended); `people` knows those whom surfaces show approvals to. Serve it with `AppRunner(app, access_log=None)`: it
+    logs its own requests. Raises InvalidSetting for a webhook secret that cannot be used.
     """
     app = web.Application(
         client_max_size=MAX_BYTES, middlewares=[access_log, problems, refusals_as_pages, authentication]
     )
     app[DATABASE] = database
+    app[PEOPLE] = people
     app[WAITING] = Waiting()
     app[csrf.PUBLIC_URL] = settings.public_url
     app[asking.DEFAULTS] = defaults or Defaults()

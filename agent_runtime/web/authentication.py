@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -44,7 +45,11 @@ class Identity:
             raise NotAuthorized(f"this token lacks the scope {scope.value}", scope=scope.value)
 
 
+People = Callable[[str], Awaitable[Actor | None]]
+"""Who a principal is now, for those that a surface knows: all their names, or why they may decide nothing."""
+
 DATABASE = web.AppKey("database", Database)
+PEOPLE: web.AppKey[People] = web.AppKey("people")
 IDENTITY = web.RequestKey("identity", Identity)
 
 ANYBODY = Identity(Actor("anonymous"), frozenset())
@@ -64,16 +69,29 @@ async def identify(request: web.Request) -> Identity:
     database = request.app[DATABASE]
     credentials = request.headers.getall("Authorization", [])
     if credentials:
-        return await _bearer(database, credentials)
+        return await _as_known(request, await _bearer(database, credentials))
     session = await _session(database, request.cookies.get(SESSION_COOKIE, ""))
     if session is not None:
-        return session
+        return await _as_known(request, session)
     if await database.one(ANY_TOKEN) is not None:
         raise NotAuthenticated(f"a bearer token is needed; {_REMEDY}")
     reason = refusal(request)
     if reason:
         raise NotAuthenticated(f"without a token only this machine's own requests are served, and {reason}; {_REMEDY}")
     return _LOCAL
+
+
+async def nobody_known(principal: str) -> Actor | None:
+    """No surface knows anybody: a person's token stands for the person alone."""
+    return None
+
+
+async def _as_known(request: web.Request, identity: Identity) -> Identity:
+    """A person's token decides no more than the person may where they are known, and no longer."""
+    if identity.actor.operator or Scope.decide not in identity.scopes:
+        return identity
+    known = await request.app[PEOPLE](identity.actor.principal)
+    return identity if known is None else replace(identity, actor=known)
 
 
 async def identity_of(database: Database, secret: str) -> Identity | None:

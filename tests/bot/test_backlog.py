@@ -43,7 +43,7 @@ async def test_an_outage_with_a_backlog(tmp_path: Path) -> None:
         await until(lambda: has_cards(desk, LOST), "some landed")
         await desk.post("/faults", {"status_5xx": {"method": "*"}})
         asked += [await proposed(desk) for _ in range(CARDS - LOST)]
-        await until(lambda: tried(desk, min(CARDS, 32)), "they were tried")
+        await until(lambda: tried(desk, min(CARDS, 8)), "they were tried")
         desk.clock.forward(HALF_AN_HOUR)
         assert len(await open_cards(desk)) == LOST
 
