@@ -126,6 +126,12 @@ class StepFailed(CountersignError):
     slug = "step-failed"
 
 
+class Stopped(CountersignError):
+    """An operator has stopped this; it waits until they resume it."""
+
+    status, slug = 409, "stopped"
+
+
 class LostClaim(CountersignError):
     """Another worker holds this execution now; this one's writes are refused."""
 

@@ -12,10 +12,14 @@ from typing import Any, Self
 
 import structlog
 
+from agent_runtime import failpoints
 from agent_runtime.agent import Agent
+from agent_runtime.audit.heads import HeadWriter
+from agent_runtime.audit.sealer import Sealer
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.delivery.outbox import Outbox
+from agent_runtime.delivery.webhooks import Webhooks, webhooks
 from agent_runtime.engine.liveness import WorkerLock, lock_folder
 from agent_runtime.engine.model import ChatModel, Model, Provider
 from agent_runtime.engine.scheduler import Clockwork
@@ -44,6 +48,7 @@ class Replica:
         env_file: a `.env` file for settings of surfaces that the environment leaves out.
         model: what answers the agents' turns; the chat API by default.
         surfaces: whether what is installed and configured to show approvals is opened.
+        callbacks: whether outside agents' callbacks are sent from here also where nothing is signed; a server does.
         clock: epoch microseconds (SQLite only); for tests.
 
     Raises InvalidSetting, SchemaMismatch or StoreUnavailable on entry.
@@ -56,19 +61,23 @@ class Replica:
         env_file: str | None = None,
         model: Model | None = None,
         surfaces: bool = True,
+        callbacks: bool = False,
         clock: Any = system_clock,
     ) -> None:
         self.settings = settings
         self._env_file = env_file
         self._model = model
         self._with_surfaces = surfaces
+        self._callbacks = callbacks
         self._clock = clock
+        self.webhooks: Webhooks | None = None
         self.agents: dict[str, Agent] = {}
         self.surfaces: list[Surface] = []
         self._background: list[asyncio.Task[None]] = []
         self._grace = GRACE
 
     async def __aenter__(self) -> Self:
+        failpoints.arm_from_environment()
         async with AsyncExitStack() as opening:
             self.database = await opening.enter_async_context(
                 await Database.open(self.settings.database_url, clock=self._clock)
@@ -88,7 +97,11 @@ class Replica:
             )
             if (lock := self._hold_lock()) is not None:
                 opening.enter_context(lock)
+            if self._callbacks or self.settings.notify_secret is not None:
+                self.webhooks = await opening.enter_async_context(webhooks(self.database, self.settings))
             opening.push_async_callback(self._end_background)
+            if self.webhooks is not None:
+                self._spawn(self.webhooks.run(), "countersign-webhooks")
             for surface in self.surfaces:
                 opening.push_async_callback(surface.stop)
                 await surface.start()
@@ -98,6 +111,9 @@ class Replica:
             opening.push_async_callback(self.clockwork.stop)
             opening.push_async_callback(self._stop_worker)
             self._spawn(self.worker.run(), "countersign-worker")
+            self._spawn(Sealer(self.database).run(), "countersign-sealer")
+            if self.settings.audit_heads:
+                self._spawn(HeadWriter.of(self.database, self.settings).run(), "countersign-audit-heads")
             self._open = opening.pop_all()
         return self
 
@@ -141,6 +157,7 @@ class Replica:
         return {
             "worker": worker is not None and not worker.done(),
             "agents": sorted(self.agents),
+            "webhooks": {} if self.webhooks is None else dict(self.webhooks.counts),
             "surfaces": {
                 **{entry.name: {"state": "unconfigured"} for entry in entry_points(group=SURFACES)},
                 **{surface.name: dict(surface.status()) for surface in self.surfaces},
@@ -186,8 +203,8 @@ def defaults(settings: Settings, surfaces: Sequence[Surface]) -> Defaults:
     """The environment's answers for every approval: the surface's ladder, then the settings' reviewers."""
     checkpoints = load_policy_file(settings.checkpoints).checkpoints
     if surfaces:
-        return Defaults(surfaces[0].approval_defaults, checkpoints, notified=True)
-    return Defaults(Approval(reviewers=settings.reviewers or None), checkpoints)
+        return Defaults(surfaces[0].approval_defaults, checkpoints, notified=True, webhooks=bool(settings.notify_urls))
+    return Defaults(Approval(reviewers=settings.reviewers or None), checkpoints, webhooks=bool(settings.notify_urls))
 
 
 def chat_model(settings: Settings) -> ChatModel:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agent_runtime.core.addresses import refusal_of_url
+from agent_runtime.core.audit import SHORTEST_KEY
 from agent_runtime.core.policy import Approval
+from agent_runtime.core.standard_webhooks import key_of
 from agent_runtime.errors import InvalidDefinition, InvalidSetting
 
 
@@ -35,6 +39,10 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = None
     model: str = "openai/gpt-4o-mini"
     approval_webhook_secret: SecretStr | None = None
+    notify_urls: Names = ()
+    notify_secret: SecretStr | None = None
+    notify_give_up_hours: float = Field(default=24, gt=0, le=720)
+    callback_hosts: Names = ()
     webhook_signatures: Literal["standard", "body", "both"] = "both"
     default_agent: str = ""
     approvals_channel: str = ""
@@ -45,6 +53,12 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=100, ge=1, le=10_000)
     parked_at_most: int = Field(default=1_000, ge=0, le=1_000_000)
     """Reasoners that wait in memory; 0 drops each at once and replays it, which finds undeclared side effects early."""
+    audit_key: SecretStr | None = None
+    """Signs exports of the audit trail and heads of its chain (HMAC-SHA256); whoever verifies needs it."""
+    audit_heads: str = ""
+    """Where signed heads go on a schedule: a folder, or "log"; "" for nowhere."""
+    audit_head_every: int = Field(default=3_600, ge=1, le=86_400)
+    """Seconds between signed heads."""
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str = Field(default="", validation_alias="OPENAI_BASE_URL")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
@@ -59,6 +73,59 @@ class Settings(BaseSettings):
             raise ValueError("must be at least 16 characters; make one with `openssl rand -hex 32`")
         return secret
 
+    @field_validator("audit_key")
+    @classmethod
+    def _audit_key_long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not key.get_secret_value():
+            return None
+        if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(f"must be at least {SHORTEST_KEY} characters; make one with `openssl rand -hex 32`")
+        return key
+
+    @field_validator("audit_heads")
+    @classmethod
+    def _folder_or_log(cls, where: str) -> str:
+        if where not in {"", "log"} and not Path(where).is_dir():
+            raise ValueError("must be a folder that is there, or the word log")
+        return where
+
+    @field_validator("notify_secret")
+    @classmethod
+    def _signs(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is None or not secret.get_secret_value():
+            return None
+        try:
+            key_of(secret.get_secret_value(), "")
+        except InvalidSetting as error:
+            raise ValueError(error.message.removeprefix(": ")) from None
+        return secret
+
+    @field_validator("notify_urls")
+    @classmethod
+    def _receivers(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        """They may hold secrets: none is repeated in the message."""
+        for number, url in enumerate(urls, start=1):
+            if refused := refusal_of_url(url):
+                raise ValueError(f"address {number} of {len(urls)} {refused}")
+        return tuple(dict.fromkeys(urls))
+
+    @field_validator("callback_hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = next((host for host in hosts if "/" in host or "*" in host), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no host; write names or addresses, such as hooks.internal or 10.0.0.7")
+        return tuple(host.strip("[]").lower() for host in hosts)
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.notify_urls and self.notify_secret is None:
+            raise ValueError(
+                "COUNTERSIGN_NOTIFY_SECRET is missing, while COUNTERSIGN_NOTIFY_URLS is set; make one with "
+                "`openssl rand -hex 32`"
+            )
+        return self
+
     @field_validator("public_url", "server_url", "openai_base_url", "anthropic_base_url")
     @classmethod
     def _http(cls, url: str) -> str:
@@ -70,10 +137,9 @@ class Settings(BaseSettings):
     @classmethod
     def _people(cls, people: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            Approval(reviewers=people)
+            return tuple(Approval(reviewers=people).reviewers or ())
         except InvalidDefinition as error:
             raise ValueError(error.message) from error
-        return people
 
 
 _CONFIGURED: dict[str, Any] = {}

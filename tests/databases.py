@@ -55,7 +55,9 @@ CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATI
 _EMPTY = f"""
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid();
+SET session_replication_role = replica;
 {"".join(f"DELETE FROM {table};" for table in metadata.tables)}
+SET session_replication_role = origin;
 ALTER SEQUENCE events_event_id_seq RESTART;
 ALTER SEQUENCE outbox_outbox_id_seq RESTART;
 UPDATE {VERSION_TABLE} SET version_num = '{HEAD}';

@@ -84,6 +84,8 @@ class Execution:
     created_at: int
     started_at: int | None
     ended_at: int | None
+    held_for: str | None = None
+    """Why nobody may claim it: the stop switch of a tool (`tool:NAME`), or a restore."""
 
     @property
     def terminal(self) -> bool:

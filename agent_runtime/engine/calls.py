@@ -6,18 +6,21 @@ The only code that calls a tool's function.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from agent_runtime import failpoints
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.functions import Functions
+from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.errors import InvalidRequest, Overloaded, StoreUnavailable, ToolTimedOut
 from agent_runtime.operations.calls import ask_in_doubt, finish_call, start_call
 from agent_runtime.store.database import Database
@@ -36,12 +39,14 @@ class Calls:
     database: Database
     defaults: Defaults
     functions: Functions
+    switchboard: Switchboard
 
     async def run(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
         """Runs a call that is ready, or settles one that a lost claim left started; returns the step as it is then.
 
-        Raises LostClaim where another worker has taken the execution.
+        Raises LostClaim where another worker has taken the execution, Stopped where the stop switch covers the call.
         """
+        self.switchboard.require(execution.agent, step.name)
         if step.status == StepStatus.started:
             return await self._recover(execution, tool, step)
         if tool is None:
@@ -69,6 +74,7 @@ class Calls:
         if step.effect == "checkable" and tool.lookup is not None:
             try:
                 found = json_value(await self._call(tool.lookup, tool, step))
+                failpoints.reach("lookup.after", step.effect)
             except Exception as error:  # noqa: BLE001 - a look-up that cannot tell leaves the call in doubt
                 return await self._ask(execution, step, f"the look-up could not tell: {_words(error)}")
             if found is not None:
@@ -78,7 +84,9 @@ class Calls:
 
     async def _perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
         try:
+            failpoints.reach("effect.before", step.effect)
             value = await self._call(tool.function, tool, step)
+            failpoints.reach("effect.after", step.effect)
         except ToolTimedOut as error:
             if step.effect != "idempotent":
                 return await self._ask(execution, step, error.message)
@@ -96,8 +104,10 @@ class Calls:
 
     async def _call(self, function: Callable[..., Any], tool: Tool, step: Step) -> Any:
         given = tool.call_arguments(json.loads(step.arguments))
-        if IDEMPOTENCY_KEY in inspect.signature(function).parameters:
+        if _takes_key(function):
             given[IDEMPOTENCY_KEY] = step.idempotency_key
+        if tool.timeout_seconds is None:
+            return await self.functions.call(function, (), given)
         limit = asyncio.timeout(tool.timeout_seconds)
         try:
             async with limit:
@@ -120,6 +130,16 @@ class Calls:
 
     async def _ask(self, execution: Execution, step: Step, why: str) -> Step:
         return await self.database.write(ask_in_doubt, execution, step, why, self.defaults)
+
+
+def _takes_key(function: Callable[..., Any]) -> bool:
+    """Whether it has a parameter for the idempotency key; reading a signature takes as long as writing a row."""
+    return _signature_has_key(function) if isinstance(function, Hashable) else _signature_has_key.__wrapped__(function)
+
+
+@functools.lru_cache(maxsize=1024)
+def _signature_has_key(function: Callable[..., Any]) -> bool:
+    return IDEMPOTENCY_KEY in inspect.signature(function).parameters
 
 
 def _words(error: Exception) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 
 import structlog
 
+from agent_runtime import failpoints
 from agent_runtime.agent import Agent
 from agent_runtime.core.canonical import parse_json
 from agent_runtime.core.checkpoints import describe, shadowed
 from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind, StepStatus
-from agent_runtime.core.journal import AskModel, Fail, Finish, messages, next_action
+from agent_runtime.core.journal import AskModel, Fail, Finish, last_word, messages, next_action
 from agent_runtime.core.policy import Defaults, evaluate
 from agent_runtime.engine.calls import Calls
 from agent_runtime.engine.model import Model, ModelRequest
@@ -55,14 +56,16 @@ class Conversation:
         return self._turns.running
 
     async def run(self) -> None:
-        """Moves the execution until it waits or ends. Raises LostClaim, ModelUnavailable."""
+        """Moves the execution until it waits or ends. Raises LostClaim, ModelUnavailable, Stopped."""
         while True:
             action = next_action(self.journal)
             if isinstance(action, AskModel):
+                self.calls.switchboard.require(self.agent.name)
                 if action.turn >= self.agent.max_turns:
                     return await self._fail("MaxTurns", f"no answer within {self.agent.max_turns} turns", "MAX_TURNS")
                 try:
-                    await self._ask_model(action.turn)
+                    if await self._ask_model(action.turn):
+                        return None
                 except (ModelRefused, InvalidSetting) as error:
                     return await self._fail(type(error).__name__, error.message, "ERROR")
             elif isinstance(action, Finish):
@@ -73,17 +76,30 @@ class Conversation:
             elif not await self._turns.run():
                 return None
 
-    async def _ask_model(self, turn: int) -> None:
+    async def _ask_model(self, turn: int) -> bool:
+        """One turn of the model's; whether the execution waits or has ended with it."""
         request = ModelRequest(
             model=self.agent.model,
             messages=messages(self.agent.instructions, self.execution, self.journal),
             tools=self.agent.tool_schemas,
             response_format=self.agent.response_format,
         )
+        failpoints.reach("model.before", self.agent.name)
         reply = await self.model.complete(request)
+        failpoints.reach("model.after", self.agent.name)
         proposed = [self._proposed(call) for call in reply["message"].get("tool_calls") or ()]
+        calls = self._within_limits(proposed)
+        rests = bool(calls) and all(call.gated for call in calls)
+        answer = last_word(reply) if not calls and self.agent.output_adapter is None else None
         steps = await self.database.write(
-            record_reply, self.execution, len(self.journal), turn, reply, self._within_limits(proposed)
+            record_reply,
+            self.execution,
+            len(self.journal),
+            turn,
+            reply,
+            calls,
+            seen=self._turns.seen if rests else None,
+            answer=answer,
         )
         self.journal += steps
         for step in steps:
@@ -94,6 +110,7 @@ class Conversation:
                     tool=step.name,
                     approval_request_id=step.approval_request_id,
                 )
+        return rests or answer is not None
 
     def _proposed(self, call: dict[str, Any]) -> ProposedCall:
         """One call of the model's, validated, with the policy's verdict."""

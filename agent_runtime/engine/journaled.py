@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
+from agent_runtime import failpoints
 from agent_runtime.agent import Agent
 from agent_runtime.arguments import problems
 from agent_runtime.context import CURRENT, ApprovalResult, Pause
@@ -23,6 +24,7 @@ from agent_runtime.engine.chat import ask
 from agent_runtime.engine.functions import Functions
 from agent_runtime.engine.inside_step import InsideStep, note_of
 from agent_runtime.engine.model import Model
+from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.engine.tenure import Tenure
 from agent_runtime.errors import CountersignError, ModelRefused, ModelUnavailable, NonDeterminism, StepFailed
 from agent_runtime.operations.reason import Record, adopt, call_child, pause, record_done, resume, use_answer
@@ -38,6 +40,7 @@ class Surroundings:
     model: Model
     defaults: Defaults
     functions: Functions
+    switchboard: Switchboard
 
 
 @dataclass(slots=True)
@@ -64,7 +67,9 @@ class Journaled:
         if step is None:
             async with self.tenure.claimed():
                 try:
+                    failpoints.reach("model.before", self.agent.name)
                     result = await ask(self.around.model, model or default_model, system, user, schema)
+                    failpoints.reach("model.after", self.agent.name)
                 except ModelUnavailable as error:
                     await self.tenure.abandon(error)
                 except (CountersignError, ValueError) as error:
@@ -90,7 +95,9 @@ class Journaled:
         step = place.recorded
         if step is None:
             async with self.tenure.claimed():
+                failpoints.reach("step.before", step_name)
                 result = await self._perform(function, args, kwargs)
+                failpoints.reach("step.after", step_name)
                 step = await self._record_done(place, asked, result, arguments)
         recorded = _result(step)
         if "error" in recorded:

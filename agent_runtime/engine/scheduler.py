@@ -56,7 +56,7 @@ class Clockwork:
         while (await self._database.write(sweep, self._defaults)).more:
             pass
         await self._take_over()
-        self._database.wakes.announce(["queued", "outbox"])
+        self._database.wakes.announce(["switches", "queued", "outbox", "seal"])
 
     async def _take_over(self) -> None:
         if self._database.url.get_backend_name() != "sqlite":

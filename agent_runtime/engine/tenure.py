@@ -18,6 +18,7 @@ import structlog
 from agent_runtime.context import OutsideReasoner
 from agent_runtime.core.execution import Execution
 from agent_runtime.engine.run_clock import RunClock
+from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.engine.waits import Waits
 from agent_runtime.errors import LostClaim, Overloaded, StoreUnavailable
 from agent_runtime.operations.claim import park
@@ -45,6 +46,7 @@ class Tenure:
         database: Database,
         worker_id: str,
         clock: RunClock,
+        switchboard: Switchboard,
         taken_back: Callable[[Execution], None],
     ) -> None:
         self.execution = execution
@@ -61,6 +63,7 @@ class Tenure:
         """Why this copy cannot go on; the journal can."""
         self.changed = asyncio.Event()
         self._taken_back = taken_back
+        self._switchboard = switchboard
         self._busy = 0
         self._gate = asyncio.Lock()
         self._taking: asyncio.Task[None] | None = None
@@ -127,7 +130,11 @@ class Tenure:
 
     @asynccontextmanager
     async def claimed(self) -> AsyncIterator[None]:
-        """Something durable is under way: the claim is held until it is done, taken back first where it was parked."""
+        """Something durable is under way: the claim is held until it is done, taken back first where it was parked.
+
+        Where the agent is stopped, it waits here until that is resumed: the coroutine stays where it is.
+        """
+        await self._switchboard.until_resumed(self.execution.agent)
         self._require_open()
         self._busy += 1
         try:

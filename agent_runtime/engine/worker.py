@@ -24,8 +24,9 @@ from agent_runtime.engine.functions import Functions
 from agent_runtime.engine.journaled import Surroundings
 from agent_runtime.engine.model import Model
 from agent_runtime.engine.reasoners import Reasoners
-from agent_runtime.errors import LostClaim, ModelUnavailable, Overloaded, StoreUnavailable
-from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, release_parked, retry_later
+from agent_runtime.engine.switchboard import Switchboard
+from agent_runtime.errors import LostClaim, ModelUnavailable, Overloaded, Stopped, StoreUnavailable
+from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, hold_back, release_parked, retry_later
 from agent_runtime.store.agents import BEAT, INSERT_WORKER
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION, claim_queued
@@ -76,12 +77,14 @@ class Worker:
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: Calls = field(init=False)
     _functions: Functions = field(init=False)
+    switchboard: Switchboard = field(init=False)
     _reasoners: Reasoners = field(init=False)
 
     def __post_init__(self) -> None:
         self._functions = Functions()
-        self._calls = Calls(self.database, self.defaults, self._functions)
-        around = Surroundings(self.model, self.defaults, self._functions)
+        self.switchboard = Switchboard(self.database)
+        self._calls = Calls(self.database, self.defaults, self._functions, self.switchboard)
+        around = Surroundings(self.model, self.defaults, self._functions, self.switchboard)
         self._reasoners = Reasoners(self.database, self.worker_id, around, self.parked_at_most, self._go_on)
 
     @property
@@ -92,7 +95,9 @@ class Worker:
     async def run(self) -> None:
         """Claims and runs until `stop` has drained; a fault of the database is logged and waited out."""
         await self.database.write(register, self.worker_id, sorted(self.agents))
+        await self.switchboard.look()
         beating = asyncio.create_task(self._beat(), name="countersign-heartbeat")
+        looking = asyncio.create_task(self.switchboard.run(), name="countersign-switchboard")
         try:
             with self.database.wakes.listen("queued") as woken:
                 while not self._stopping:
@@ -107,7 +112,8 @@ class Worker:
             await self._drained.wait()
         finally:
             beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            looking.cancel()
+            await asyncio.gather(beating, looking, return_exceptions=True)
 
     async def stop(self, grace: float = 30.0) -> None:
         """Claims nothing more, lets what runs go on for `grace` seconds, then hands it over to whoever comes next."""
@@ -132,9 +138,10 @@ class Worker:
     async def _claim(self) -> bool:
         """Claims what it has room for; whether there may be more at once."""
         limit = min(self.concurrency - len(self._running), CLAIMED_AT_ONCE)
-        if limit <= 0 or not self.agents:
+        wanted = tuple(name for name in sorted(self.agents) if not self.switchboard.covering(name))
+        if limit <= 0 or not wanted:
             return False
-        claimable = _claimable(tuple(sorted(self.agents)))
+        claimable = _claimable(wanted)
         async with self._claiming:
             if self._stopping:
                 return False
@@ -168,6 +175,9 @@ class Worker:
         except LostClaim as lost:
             log.info("claim lost", execution_id=execution.execution_id, reason=lost.message)
             await self._give_back(execution, retry_later, delay=FIRST_PAUSE, reason=lost.message)
+        except Stopped as stopped:
+            log.info("stopped", execution_id=execution.execution_id, reason=stopped.message)
+            await self._give_back(execution, hold_back, scope=str(stopped.details["scope"]))
         except ModelUnavailable as error:
             await self._retry(execution, error.message)
         except asyncio.CancelledError:

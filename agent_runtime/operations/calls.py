@@ -14,6 +14,7 @@ from agent_runtime.errors import LostClaim
 from agent_runtime.operations.claim import hold_claim, progress
 from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Question, hold, request
+from agent_runtime.operations.stop import require_running
 from agent_runtime.store.approvals import CONSUME_APPROVAL, GET_APPROVAL_FOR_UPDATE, TOUCH_APPROVAL
 from agent_runtime.store.events import record
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
@@ -28,11 +29,12 @@ def start_call(tx: Tx, execution: Execution, position: int, tool_version: str) -
 
     Returns the step: started, and its `arguments` are what may run now; or gated again, and nothing may run, as its
     approval has lapsed, the tool has changed, or the record is not what was approved. Raises LostClaim where the claim
-    is gone, or the step cannot start.
+    is gone, or the step cannot start, Stopped where the stop switch covers it.
     """
     step = tx.one(GET_STEP, b_id=execution.execution_id, b_position=position)
     if step is None or step.status not in _MAY_START:
         raise LostClaim(f"{execution.execution_id}: step {position} cannot start")
+    require_running(tx, agent=execution.agent, tool=step.name)
     if step.status == StepStatus.started:
         hold_claim(tx, execution)
         return _start(tx, execution, step, step.arguments)
@@ -96,10 +98,10 @@ def _intact(approval: ApprovalRequest, step: Step) -> bool:
     def digest(arguments: str) -> str:
         return call_digest(step.name, step.tool_version, json.loads(arguments), preview)
 
+    shown = digest(approval.arguments)
+    runs = shown if approval.run_arguments == approval.arguments else digest(approval.run_arguments)
     edited_digest = (approval.resolution or {}).get("edited_digest", approval.digest)
-    return (
-        step.digest == approval.digest == digest(approval.arguments) and digest(approval.run_arguments) == edited_digest
-    )
+    return step.digest == approval.digest == shown and runs == edited_digest
 
 
 def _ask_again(

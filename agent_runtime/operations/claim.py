@@ -10,11 +10,13 @@ from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, Execution, Executi
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.request import Question, request
+from agent_runtime.store.approvals import OF_EXECUTION, TOUCH_APPROVAL
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import (
     EXTEND_LEASES,
     HAND_OVER,
     HELD,
+    HOLD_BACK,
     LAPSED,
     LOCK_EXECUTION,
     OF_WORKER,
@@ -24,6 +26,7 @@ from agent_runtime.store.executions import (
     RELEASE_PARKED,
     REQUEUE,
 )
+from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
 from agent_runtime.store.tx import Tx
@@ -60,7 +63,8 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
             execution_id=execution.execution_id,
             data={"worker_id": worker_id, "fence": execution.fence, "attempt": execution.attempts},
         )
-        journal = tx.all(JOURNAL, b_id=execution.execution_id) if execution.reasoner is None else ()
+        is_new = execution.fence == 1 or execution.reasoner is not None
+        journal = () if is_new else tx.all(JOURNAL, b_id=execution.execution_id)
         claims.append(Claim(execution, journal))
     return claims
 
@@ -94,9 +98,10 @@ def hold_claim(tx: Tx, execution: Execution) -> Execution:
     return held
 
 
-def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None) -> str:
+def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None, opened: int = 0) -> str:
     """Gives up the claim to wait for people; "queued" where a resolution came that the worker had not seen.
 
+    `opened` counts new approvals that the same transaction asks for.
     `keep` names the worker that holds a coroutine of it in memory and so may claim it first.
     """
     row = tx.run(
@@ -104,13 +109,18 @@ def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = 
         b_id=execution.execution_id,
         b_fence=execution.fence,
         b_seen=seen_signals,
+        b_opened=opened,
         b_keep=keep,
         b_lease=tx.now + LEASE,
     )
     if row is None:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
     record(tx, f"execution.{row.status}", execution_id=execution.execution_id)
-    tx.wake("queued" if row.status == "queued" else f"execution:{execution.execution_id}")
+    if row.status == ExecutionStatus.queued:
+        tx.wake("queued")
+    else:
+        tx.wake(f"execution:{execution.execution_id}")
+        tx.wake(f"rest:{execution.execution_id}")
     return str(row.status)
 
 
@@ -125,6 +135,21 @@ def hand_over(tx: Tx, execution: Execution) -> None:
     if tx.run(HAND_OVER, b_id=execution.execution_id, b_fence=execution.fence):
         record(tx, "execution.queued", execution_id=execution.execution_id, data={"reason": "shutdown"})
         tx.wake("queued")
+
+
+def hold_back(tx: Tx, execution: Execution, *, scope: str) -> None:
+    """Gives up the claim as `scope` is stopped; it goes on when that is resumed."""
+    held = scope if scope.startswith("tool:") else None
+    if not tx.run(HOLD_BACK, b_id=execution.execution_id, b_fence=execution.fence, b_held=held):
+        return
+    record(tx, "execution.held", execution_id=execution.execution_id, data={"scope": scope})
+    for approval in tx.all(OF_EXECUTION, b_execution=execution.execution_id):
+        if approval.status == "approved" and approval.consumed_at is None and approval.policy.notified:
+            tx.run(TOUCH_APPROVAL, b_id=approval.approval_request_id)
+            enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    if execution.origin:
+        enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
+    tx.wake("queued")
 
 
 def take_over_lapsed(tx: Tx) -> int:

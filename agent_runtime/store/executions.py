@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, insert, literal, null, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    literal,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from agent_runtime.core.execution import Execution
+from agent_runtime.core.switches import ALL
 from agent_runtime.store.rows import among, column_names
-from agent_runtime.store.schema import executions
+from agent_runtime.store.schema import executions, switches
 from agent_runtime.store.statement import Q
 
 _e = executions.c
@@ -17,7 +33,7 @@ _by_id = _e.execution_id == bindparam("b_id")
 _mine = and_(_by_id, _e.fence == bindparam("b_fence"), _e.status == "running")
 
 INSERT_EXECUTION = Q(insert(executions), columns=column_names(executions))
-GET_EXECUTION = Q(select(*_all).where(_by_id), Execution)
+GET_EXECUTION = Q(select(*_all).where(_by_id), Execution, quick=True)
 LOCK_EXECUTION = Q(select(*_all).where(_by_id).with_for_update(), Execution)
 BY_IDEMPOTENCY_KEY = Q(
     select(*_all).where(
@@ -53,7 +69,9 @@ REQUESTED_BY = Q(
 )
 """What one principal asked for, newest first."""
 
-STANDING = Q(select(_e.status, _e.fence, _e.signals).where(_by_id))
+STANDING = Q(select(_e.agent, _e.status, _e.fence, _e.signals, _e.version).where(_by_id), quick=True)
+"""How it is, in short."""
+
 HOLDERS_AT_ONCE = 32
 HOLDERS = Q(
     select(_e.execution_id, _e.worker_id).where(
@@ -72,9 +90,21 @@ OPEN_CHILDREN = Q(
 CHILDREN = Q(
     select(_e.execution_id)
     .where(_e.parent_execution_id == bindparam("b_parent"))
-    .order_by(_e.parent_position, _e.created_at, _e.execution_id)
+    .order_by(_e.parent_position, _e.created_at, _e.execution_id),
+    quick=True,
 )
 """The executions that one started by `call()`, in the order of its calls."""
+
+
+_stopped = exists(
+    select(literal(1)).where(or_(switches.c.scope == ALL, switches.c.scope == literal("agent:").concat(_e.agent)))
+)
+_held_back = exists(select(literal(1)).where(switches.c.scope == _e.held_for))
+_may_be_claimed = and_(
+    not_(_stopped),
+    or_(_e.held_for.is_(None), and_(_e.held_for.like(literal_column("'tool:%'")), not_(_held_back))),
+)
+"""Nobody has stopped its agent, or the tool that it came to; and no restore holds it."""
 
 
 def claim_queued(agents: Sequence[str]) -> Q[Execution]:
@@ -86,6 +116,7 @@ def claim_queued(agents: Sequence[str]) -> Q[Execution]:
             _e.run_after <= bindparam("b_now"),
             among(_e.agent, agents),
             or_(_e.worker_id.is_(None), _e.worker_id == bindparam("b_worker"), _e.lease_until <= bindparam("b_now")),
+            _may_be_claimed,
         )
         .order_by(_e.run_after, _e.execution_id)
         .limit(bindparam("b_limit"))
@@ -97,6 +128,7 @@ def claim_queued(agents: Sequence[str]) -> Q[Execution]:
         .where(_e.execution_id.in_(select(queued.c.execution_id)))
         .values(
             status="running",
+            held_for=null(),
             fence=_e.fence + 1,
             attempts=_e.attempts + 1,
             worker_id=bindparam("b_worker"),
@@ -174,6 +206,7 @@ PARK = Q(
     .where(_mine)
     .values(
         status=case((_e.signals == bindparam("b_seen"), literal("waiting")), else_=literal("queued")),
+        open_approvals=_e.open_approvals + bindparam("b_opened"),
         worker_id=bindparam("b_keep"),
         lease_until=case((_e.signals == bindparam("b_seen"), null()), else_=bindparam("b_lease", type_=BigInteger)),
         attempts=0,
@@ -210,6 +243,21 @@ HAND_OVER = Q(
     .returning(_e.status)
 )
 """A graceful shutdown gives the claim back; that is no failed attempt."""
+
+HOLD_BACK = Q(
+    update(executions)
+    .where(_mine)
+    .values(
+        status="queued",
+        held_for=bindparam("b_held"),
+        worker_id=null(),
+        lease_until=null(),
+        attempts=case((_e.attempts > 0, _e.attempts - 1), else_=0),
+        version=_e.version + 1,
+    )
+    .returning(_e.status)
+)
+"""The stop switch gives the claim back. Held for a tool, it is not claimed before that goes on, or other news comes."""
 
 COMPLETE = Q(
     update(executions)
@@ -309,9 +357,15 @@ GATE_CLOSED_WAKES = Q(
 GATE_CLOSED = Q(
     update(executions)
     .where(_by_id)
-    .values(open_approvals=_e.open_approvals - 1, signals=_e.signals + 1, version=_e.version + 1)
+    .values(
+        open_approvals=_e.open_approvals - 1,
+        signals=_e.signals + 1,
+        held_for=case((_e.held_for.like(literal_column("'tool:%'")), null()), else_=_e.held_for),
+        version=_e.version + 1,
+    )
     .returning(_e.status)
 )
+"""Another call than the one that was stopped may run now."""
 
 
 def list_executions(*, status: bool, agent: bool, after: bool) -> Q[Execution]:

@@ -6,9 +6,10 @@ checks would be paid on every insert.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 from agent_runtime.store import views
+from agent_runtime.store.append_only import protect
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
@@ -69,6 +70,7 @@ executions = Table(
     _time("created_at"),
     _time("started_at", null=True),
     _time("ended_at", null=True),
+    _text("held_for", null=True),
     UniqueConstraint("requested_by", "agent", "idempotency_key"),
 )
 _open = executions.c.status
@@ -333,6 +335,50 @@ workers = Table(
     _time("started_at"),
     _time("heartbeat_at"),
     Index("ix_workers_heartbeat", "heartbeat_at"),
+)
+_held = executions.c.held_for.is_not(None)
+Index(
+    "ix_executions_held", executions.c.held_for, executions.c.execution_id, sqlite_where=_held, postgresql_where=_held
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("sequence", _Id, primary_key=True, autoincrement=False),
+    Column("event_id", BigInteger, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("event_id"),
+)
+protect(events, may_change=("data", "salt"))
+protect(seals)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    _text("principal"),
+    _text("via"),
+    _text("reason"),
+    _time("stopped_at"),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    _text("principal"),
+    _text("reason"),
+    _time("restored_to"),
+    _time("opened_at"),
 )
 
 views.attach(metadata)

@@ -115,6 +115,9 @@ class ExecutionAnswer(Answer):
     result: Any = Field(description="what it returned; null until it has succeeded")
     error: dict[str, Any] | None
     finish_reason: str | None
+    held_for: str | None = Field(
+        None, description="why nobody moves it: all, agent:NAME or tool:NAME (the stop switch), or restore"
+    )
     pending_approvals: list[ApprovalAnswer] = Field(
         description="what it waits for, in the order of the calls; those of executions it called behind them"
     )
@@ -175,6 +178,23 @@ class EventPage(Answer):
 
     items: list[EventAnswer]
     next_cursor: str | None
+
+
+class SwitchAnswer(Answer):
+    """One stop switch: `all`, `agent:NAME` or `tool:NAME`."""
+
+    scope: str
+    stopped: bool
+    by: str
+    via: str
+    reason: str
+    stopped_at: str
+
+
+class SwitchList(Answer):
+    """Everything that is stopped."""
+
+    items: list[SwitchAnswer]
 
 
 class HealthAnswer(Answer):

@@ -25,6 +25,7 @@ from agent_runtime.web import (
     pending,
     reviews,
     signing_in,
+    switches,
     webhook,
 )
 from agent_runtime.web.access_log import access_log
@@ -45,6 +46,7 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *consuming.ENDPOINTS,
     *events.ENDPOINTS,
     *webhook.ENDPOINTS,
+    *switches.ENDPOINTS,
     *health.ENDPOINTS,
     *openapi.ENDPOINTS,
     *pending.ENDPOINTS,
@@ -79,6 +81,7 @@ def create_app(
     app[WAITING] = Waiting()
     app[csrf.PUBLIC_URL] = settings.public_url
     app[asking.DEFAULTS] = defaults or Defaults()
+    app[asking.CALLBACK_HOSTS] = settings.callback_hosts
     app[health.STATUS] = status
     app[openapi.DOCUMENT] = openapi.document(ENDPOINTS)
     secret = settings.approval_webhook_secret

@@ -86,6 +86,15 @@ class SettleBody(Body):
         return self
 
 
+class SwitchBody(Body):
+    """Stops or resumes."""
+
+    stopped: bool = Field(description="true stops, false resumes")
+    name: Annotated[Text, Field(max_length=200)] = Field("", description="an agent or a tool; everything without it")
+    kind: Literal["", "agent", "tool"] = Field("", description="where an agent and a tool share the name")
+    reason: Words = Field("", description="why, for the record")
+
+
 class WebhookBody(Body):
     """A decision by the signed webhook."""
 

@@ -12,10 +12,11 @@ from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.agents import LIVE_WORKERS
 from agent_runtime.store.database import Database
 from agent_runtime.store.revision import HEAD, REVISION
+from agent_runtime.store.serving import WORKER_HORIZON
+from agent_runtime.store.switches import SWITCHES
 from agent_runtime.web.answers import HealthAnswer, ReadyAnswer
 from agent_runtime.web.authentication import DATABASE, Identity
 from agent_runtime.web.endpoint import Endpoint, answered, nothing
-from agent_runtime.web.execute import WORKER_HORIZON
 
 STATUS: web.AppKey[Callable[[], Mapping[str, Any]]] = web.AppKey("status")
 
@@ -37,11 +38,12 @@ async def ready(request: web.Request, identity: Identity, _: None) -> web.Stream
     return answered(ReadyAnswer(ready=is_ready, checks=checks | told), 200 if is_ready else 503)
 
 
-async def _looked_at(database: Database) -> dict[str, str]:
+async def _looked_at(database: Database) -> dict[str, Any]:
     try:
         async with asyncio.timeout(_PATIENCE):
             revision = await database.one(REVISION)
             workers = await database.all(LIVE_WORKERS, b_since=database.clock() - WORKER_HORIZON)
+            stopped = await database.all(SWITCHES)
     except (StoreUnavailable, TimeoutError) as error:
         reason = str(error) or f"no answer within {_PATIENCE:g} s"
         return {"database": reason, "schema": "unknown", "worker": "unknown"}
@@ -50,6 +52,7 @@ async def _looked_at(database: Database) -> dict[str, str]:
         "database": "ok",
         "schema": "ok" if found == HEAD else f"at {found}, this version needs {HEAD}; run `countersign db upgrade`",
         "worker": "ok" if workers else "no worker is alive; start `countersign serve --agents …`",
+        "stopped": [switch.scope for switch in stopped],
     }
 
 

@@ -25,6 +25,7 @@ from agent_runtime.web.answers import (
     PermitAnswer,
     StepAnswer,
 )
+from agent_runtime.web.held import held_for
 from agent_runtime.web.masking import Paths, masked, shown_arguments, shown_result, without_secret_edits
 
 FAMILY = 1_000
@@ -46,7 +47,8 @@ async def execution_answer(database: Database, execution: Execution) -> Executio
     if execution.open_approvals:
         pending = await _approvals(database, execution.execution_id, PENDING_OF_EXECUTION)
     shown = [await approval_answer(database, approval) for approval in pending]
-    return ExecutionAnswer(**_execution(execution, asks=bool(shown)), pending_approvals=shown)
+    held = await held_for(database, execution)
+    return ExecutionAnswer(**_execution(execution, asks=bool(shown)), held_for=held, pending_approvals=shown)
 
 
 async def execution_with_steps(database: Database, execution: Execution) -> ExecutionWithSteps:
@@ -62,6 +64,7 @@ async def execution_with_steps(database: Database, execution: Execution) -> Exec
     pending = [approval for approval in shown if approval.status == ApprovalStatus.pending]
     return ExecutionWithSteps(
         **_execution(execution, asks=bool(pending)),
+        held_for=await held_for(database, execution),
         input=masked(json.loads(execution.input)),
         pending_approvals=pending,
         approvals=shown,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent_runtime.errors import CountersignError
-from bot.cli import approvals, database, executions, new, serving, setup, tokens
+from bot.cli import approvals, audit, database, executions, new, serving, setup, switches, tokens
 
 app = typer.Typer(
     name="countersign",
@@ -26,6 +26,9 @@ app.add_typer(executions.app, name="executions")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(database.app, name="db")
+app.add_typer(audit.app, name="audit")
+app.command("stop")(switches.stop)
+app.command("resume")(switches.resume)
 
 
 def _version(wanted: bool) -> None:

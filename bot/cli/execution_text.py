@@ -9,18 +9,20 @@ from datetime import datetime
 from agent_runtime.core.duration import SECOND, in_words
 from agent_runtime.core.execution import Execution
 from agent_runtime.core.redaction import redact_shown
+from agent_runtime.core.switches import in_words as in_words_of
 from agent_runtime.web.answers import ExecutionWithSteps, StepAnswer
 from bot.cli.approval_text import tree
 from bot.ui.text import clock
 
 
-def fields(execution: Execution) -> Mapping[str, str]:
-    """What is known about it, a name and a text each."""
+def fields(execution: Execution, held_for: str | None = None) -> Mapping[str, str]:
+    """What is known about it, a name and a text each; `held_for` is why nobody moves it now."""
     agent = f"{execution.agent}.{execution.reasoner}" if execution.reasoner else execution.agent
     return {
         "execution": execution.execution_id,
         "agent": f"{agent} (version {execution.agent_version[:12]})",
         "status": _status(execution),
+        "held": _held(held_for),
         "asked by": f"{execution.requested_by}, {execution.via}",
         "created": clock(execution.created_at, seconds=True),
         "started": clock(execution.started_at, seconds=True) if execution.started_at else "",
@@ -54,6 +56,14 @@ def _status(execution: Execution) -> str:
     error = json.loads(execution.error) if execution.error else {}
     why = redact_shown(str(error.get("message", "")))
     return f"{execution.status}{how}" + (f"\n{error.get('type', 'Error')}: {why}" if error else "")
+
+
+def _held(held_for: str | None) -> str:
+    if not held_for:
+        return ""
+    if held_for == "restore":
+        return "the database was restored: people say how it goes on (see its approvals)"
+    return f"{in_words_of(held_for)} is stopped; `countersign resume` lets it go on"
 
 
 def _step_status(step: StepAnswer) -> str:

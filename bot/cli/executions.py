@@ -54,7 +54,7 @@ def list_all(
                 [
                     row.execution_id,
                     row.agent,
-                    row.status,
+                    f"{row.status} (held: {answer.held_for})" if answer.held_for else row.status,
                     ", ".join(approval.tool_name or approval.kind for approval in answer.pending_approvals),
                     row.requested_by,
                     clock(row.created_at),
@@ -85,7 +85,7 @@ def show(execution_id: ExecutionId, as_json: Json = False) -> None:
     if as_json:
         show_json(answer.model_dump(mode="json"))
         return
-    show_fields(execution_text.fields(row))
+    show_fields(execution_text.fields(row, answer.held_for))
     for title, lines in execution_text.blocks(answer).items():
         show_block(title, lines)
     typer.echo("")
@@ -109,7 +109,7 @@ def start(
     """Queue an execution; a server that has the agent runs it."""
     from agent_runtime.operations.start import Start
     from agent_runtime.operations.start import start as start_execution
-    from agent_runtime.web.execute import no_worker
+    from agent_runtime.store.serving import no_worker
 
     name, _, reasoner = agent.partition(".")
     asked = {"prompt": prompt, "input": None if given is None else _parsed(given)}

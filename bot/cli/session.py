@@ -22,18 +22,18 @@ ENV_FILE = ".env"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def on_database(work: Callable[[Database], Awaitable[R]], *, create: bool = False) -> R:
-    """Runs `work` on the database of the settings. Only with `create` is a SQLite file made that is not there: a
-    command in the wrong folder is to say so, not to find nothing in a new, empty database.
+def on_database(work: Callable[[Database], Awaitable[R]], *, create: bool = False, database_url: str = "") -> R:
+    """Runs `work` on `database_url`, or the database of the settings. Only with `create` is a SQLite file made that is
+    not there: a command in the wrong folder is to say so, not to find nothing in a new, empty database.
     """
     from agent_runtime.store.database import Database
 
-    settings = runtime_settings()
+    url = database_url or runtime_settings().database_url
     if not create:
-        _require_file(settings.database_url)
+        _require_file(url)
 
     async def run() -> R:
-        async with await Database.open(settings.database_url) as database:
+        async with await Database.open(url) as database:
             return await work(database)
 
     return asyncio.run(run())

@@ -23,6 +23,12 @@ def _only(condition: str) -> dict[str, Any]:
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
+def _on(dialect: str, statement: str) -> None:
+    """A statement of one kind of database."""
+    if op.get_bind().dialect.name == dialect:
+        op.get_bind().exec_driver_sql(statement)
+
+
 _PENDING_REVIEWS = {
     "sqlite": """
 CREATE VIEW pending_reviews AS
@@ -129,6 +135,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("started_at", sa.BigInteger, nullable=True),
         sa.Column("ended_at", sa.BigInteger, nullable=True),
+        sa.Column("held_for", sa.Text, nullable=True),
         sa.PrimaryKeyConstraint("execution_id"),
         sa.UniqueConstraint(
             "requested_by", "agent", "idempotency_key", name="uq_executions_requested_by_agent_idempotency_key"
@@ -148,6 +155,7 @@ def upgrade() -> None:
         ["conversation_id", "created_at"],
         **_only("conversation_id IS NOT NULL"),
     )
+    op.create_index("ix_executions_held", "executions", ["held_for", "execution_id"], **_only("held_for IS NOT NULL"))
     op.create_index("ix_executions_leased", "executions", ["status", "lease_until"], **_only("status = 'running'"))
     op.create_index("ix_executions_listed", "executions", ["created_at", "execution_id"])
     op.create_index(
@@ -349,4 +357,83 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("worker_id"),
     )
     op.create_index("ix_workers_heartbeat", "workers", ["heartbeat_at"])
+    op.create_table(
+        "seals",
+        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger, nullable=False),
+        sa.Column("previous_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence"),
+        sa.UniqueConstraint("event_id", name="uq_seals_event_id"),
+    )
+    op.create_table(
+        "audit_heads",
+        sa.Column("chain", sa.Text, nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("chain"),
+    )
+    op.create_table(
+        "switches",
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("via", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("stopped_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("scope"),
+    )
+    op.create_table(
+        "epochs",
+        sa.Column("epoch", sa.Integer, autoincrement=False, nullable=False),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("restored_to", sa.BigInteger, nullable=False),
+        sa.Column("opened_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("epoch"),
+    )
+    # The audit trail is append-only.
+    _on(
+        "sqlite",
+        "CREATE TRIGGER events_no_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events is append-only'); END",
+    )
+    _on(
+        "sqlite",
+        "CREATE TRIGGER events_no_update BEFORE UPDATE ON events WHEN (NEW.event_id IS NOT OLD.event_id OR NEW.stream IS NOT OLD.stream OR NEW.seq IS NOT OLD.seq OR NEW.type IS NOT OLD.type OR NEW.at IS NOT OLD.at OR NEW.principal IS NOT OLD.principal OR NEW.via IS NOT OLD.via OR NEW.execution_id IS NOT OLD.execution_id OR NEW.approval_request_id IS NOT OLD.approval_request_id OR NEW.schema_version IS NOT OLD.schema_version OR NEW.salt <> '') BEGIN SELECT RAISE(ABORT, 'events is append-only'); END",
+    )
+    _on(
+        "postgresql",
+        "CREATE OR REPLACE FUNCTION countersign_append_only() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
+    )
+    _on(
+        "postgresql",
+        "CREATE TRIGGER events_no_delete BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION countersign_append_only()",
+    )
+    _on(
+        "postgresql",
+        "CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION countersign_append_only()",
+    )
+    _on(
+        "postgresql",
+        "CREATE TRIGGER events_no_update BEFORE UPDATE ON events FOR EACH ROW WHEN (NEW.event_id IS DISTINCT FROM OLD.event_id OR NEW.stream IS DISTINCT FROM OLD.stream OR NEW.seq IS DISTINCT FROM OLD.seq OR NEW.type IS DISTINCT FROM OLD.type OR NEW.at IS DISTINCT FROM OLD.at OR NEW.principal IS DISTINCT FROM OLD.principal OR NEW.via IS DISTINCT FROM OLD.via OR NEW.execution_id IS DISTINCT FROM OLD.execution_id OR NEW.approval_request_id IS DISTINCT FROM OLD.approval_request_id OR NEW.schema_version IS DISTINCT FROM OLD.schema_version OR NEW.salt <> '') EXECUTE FUNCTION countersign_append_only()",
+    )
+    _on(
+        "sqlite",
+        "CREATE TRIGGER seals_no_delete BEFORE DELETE ON seals BEGIN SELECT RAISE(ABORT, 'seals is append-only'); END",
+    )
+    _on(
+        "sqlite",
+        "CREATE TRIGGER seals_no_update BEFORE UPDATE ON seals BEGIN SELECT RAISE(ABORT, 'seals is append-only'); END",
+    )
+    _on(
+        "postgresql",
+        "CREATE TRIGGER seals_no_delete BEFORE DELETE ON seals FOR EACH ROW EXECUTE FUNCTION countersign_append_only()",
+    )
+    _on(
+        "postgresql",
+        "CREATE TRIGGER seals_no_truncate BEFORE TRUNCATE ON seals FOR EACH STATEMENT EXECUTE FUNCTION countersign_append_only()",
+    )
+    _on(
+        "postgresql",
+        "CREATE TRIGGER seals_no_update BEFORE UPDATE ON seals FOR EACH ROW EXECUTE FUNCTION countersign_append_only()",
+    )
     op.execute(_PENDING_REVIEWS[op.get_bind().dialect.name].strip())

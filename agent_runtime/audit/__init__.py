@@ -1,0 +1,1 @@
+"""The audit trail outside the hot path: sealing, export, verification, signed heads."""
