@@ -49,7 +49,7 @@ async def running(
     Raises InvalidSetting naming the setting and the remedy, SchemaMismatch or StoreUnavailable.
     """
     settings = settings or load(Settings, env_file=env_file)
-    async with Replica(settings, env_file=env_file) as runtime:
+    async with Replica(settings, env_file=env_file, callbacks=True) as runtime:
         await runtime.deploy(*agents)
         routes = [route for surface in runtime.surfaces for route in surface.routes()]
         app = create_app(

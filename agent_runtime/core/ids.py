@@ -19,6 +19,11 @@ def approval_request_id(now: int) -> str:
     return "apr_" + _uuid7_hex(now)
 
 
+def message_id(now: int) -> str:
+    """A new outbound message's id: `msg_` and a UUIDv7 in hex; `now` in epoch microseconds."""
+    return "msg_" + _uuid7_hex(now)
+
+
 def _uuid7_hex(now: int) -> str:
     """UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, version, 74 random bits; so that ids sort by creation."""
     value = (now // 1000 & (1 << 48) - 1) << 80 | secrets.randbits(80)

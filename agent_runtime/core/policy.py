@@ -134,6 +134,8 @@ class Policy:
     rules: tuple[str, ...] = ()
     notified: bool = False
     """Whether a notifier shows it somewhere, so that its clock starts at the first delivery."""
+    webhooks: bool = False
+    """Whether the operator has receivers that are told of it."""
 
     def as_json(self) -> dict[str, Any]:
         """The fields that differ from their defaults, for the approval's row."""
@@ -181,6 +183,7 @@ class Defaults:
     approval: Approval = Approval()
     checkpoints: tuple[Checkpoint, ...] = ()
     notified: bool = False
+    webhooks: bool = False
 
 
 def evaluate(tool_name: str, tool_gate: Approval | None, defaults: Defaults) -> Policy | None:
@@ -245,6 +248,7 @@ def merge(layers: Sequence[Approval], defaults: Defaults, *, rules: tuple[str, .
         channel=first("channel") or "",
         rules=rules,
         notified=defaults.notified,
+        webhooks=defaults.webhooks,
     )
 
 

@@ -14,6 +14,7 @@ from agent_runtime.core.ids import approval_request_id
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import SYSTEM, Actor, Via
 from agent_runtime.errors import LostClaim
+from agent_runtime.operations.announce import announce, news_of_request
 from agent_runtime.store.approvals import INSERT_APPROVAL
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import GET_EXECUTION
@@ -138,6 +139,7 @@ def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, A
     )
     if policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    announce(tx, approval, news_of_request(approval))
     tx.wake("approvals")
     return approval
 

@@ -18,6 +18,7 @@ from agent_runtime.core.ladder import was_warned
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.principal import SYSTEM, Actor, Via
 from agent_runtime.errors import NotAuthorized, NotFound
+from agent_runtime.operations.announce import announce, news_of_end
 from agent_runtime.store.approvals import (
     END_APPROVAL,
     GET_APPROVAL_FOR_UPDATE,
@@ -127,6 +128,7 @@ def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via:
         if was_warned(ended.rungs_done, ended.extensions):
             enqueue(tx, APPROVAL_WARNING, ended.approval_request_id)
         enqueue(tx, APPROVAL_NOTE, ended.approval_request_id, payload={"event": ended.status})
+    announce(tx, ended, news_of_end(ended))
     tx.wake("approvals")
     tx.wake(f"approval:{ended.approval_request_id}")
     if ended.execution_id is not None:

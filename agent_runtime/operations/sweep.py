@@ -8,6 +8,7 @@ from agent_runtime.core import ladder
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.ladder import Climbed, Rung
 from agent_runtime.core.policy import Defaults
+from agent_runtime.operations.announce import News, announce
 from agent_runtime.operations.claim import SWEPT, take_over_lapsed
 from agent_runtime.operations.consume import lapse_permits
 from agent_runtime.operations.orphans import ask_about_orphans
@@ -18,6 +19,7 @@ from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WA
 from agent_runtime.store.tx import Tx
 
 _EVENTS = {Rung.remind: "reminded", Rung.escalate: "escalated", Rung.warn: "warned"}
+_NEWS = {Rung.remind: News.reminded, Rung.escalate: News.escalated}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def climb(tx: Tx, approval: ApprovalRequest) -> bool:
 
 def _move(tx: Tx, approval: ApprovalRequest, climbed: Climbed) -> None:
     """Writes where the approval is on its ladder, and tells about each rung."""
-    tx.run(
+    moved = tx.run(
         CLIMB,
         b_id=approval.approval_request_id,
         b_clock=climbed.clock_started_at,
@@ -85,6 +87,8 @@ def _move(tx: Tx, approval: ApprovalRequest, climbed: Climbed) -> None:
             approval_request_id=approval.approval_request_id,
             data={"escalate_to": list(approval.policy.escalate_to)} if rung is Rung.escalate else {},
         )
+        if moved is not None and rung in _NEWS:
+            announce(tx, moved, _NEWS[rung])
         if approval.policy.notified:
             if rung is Rung.warn:
                 enqueue(tx, APPROVAL_WARNING, approval.approval_request_id)

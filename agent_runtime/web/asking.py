@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Self
 
 from aiohttp import web
 from pydantic import BeforeValidator, Field, field_validator, model_validator
-from yarl import URL
 
+from agent_runtime.core.addresses import refusal_of_callback, refusal_of_url
 from agent_runtime.core.duration import microseconds
 from agent_runtime.core.ids import APPROVAL_REQUEST_ID
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import Via
-from agent_runtime.errors import CountersignError
+from agent_runtime.errors import CountersignError, InvalidRequest
 from agent_runtime.operations.ask import Asked, ask
 from agent_runtime.operations.tokens import Scope
 from agent_runtime.web.answers import ApprovalAnswer
@@ -24,6 +24,9 @@ from agent_runtime.web.views import approval_answer
 DEFAULTS = web.AppKey("defaults", Defaults)
 """The environment's answers where what is asked leaves them open."""
 
+CALLBACK_HOSTS = web.AppKey("callback_hosts", tuple[str, ...])
+"""Hosts that a callback_url may name although they are not public."""
+
 LONGEST_TITLE = 500
 LONGEST_URL = 2_000
 MOST_REVIEWERS = 50
@@ -33,13 +36,8 @@ def _link(value: Any) -> Any:
     """A link for people or programs: http or https, a host, no credentials in it."""
     if not isinstance(value, str) or not value:
         return value
-    try:
-        url = URL(value)
-        usable = url.scheme in {"http", "https"} and bool(url.host) and url.user is None and url.password is None
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("must be an http:// or https:// address with a host and without credentials")
+    if refused := refusal_of_url(value):
+        raise ValueError(refused)
     return value
 
 
@@ -140,6 +138,10 @@ class AskBody(Body):
 async def asked(request: web.Request, identity: Identity, _: None) -> web.StreamResponse:
     database = request.app[DATABASE]
     body = await body_of(request, AskBody)
+    allowed = request.app[CALLBACK_HOSTS]
+    if body.callback_url and (refused := refusal_of_callback(body.callback_url, allowed)):
+        problem = {"field": "callback_url", "message": refused}
+        raise InvalidRequest(f"callback_url: {refused}", errors=[problem])
     asking = await database.write(ask, body.asked(), request.app[DEFAULTS], by=identity.actor, via=Via.api)
     return answered(
         await approval_answer(database, asking.approval),

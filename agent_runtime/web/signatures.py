@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -12,15 +10,15 @@ from typing import Literal
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from agent_runtime.errors import InvalidSetting, NotAuthenticated
+from agent_runtime.core.standard_webhooks import HEADERS, key_of, signature
+from agent_runtime.errors import NotAuthenticated
 
 BODY_SIGNATURE = "X-Webhook-Signature"
-STANDARD = ("webhook-id", "webhook-timestamp", "webhook-signature")
+STANDARD = HEADERS
 FRESH = 300
 """Seconds that a Standard Webhooks timestamp may be off, either way."""
 
 _SETTING = "COUNTERSIGN_APPROVAL_WEBHOOK_SECRET"
-_SHORTEST_KEY = 16
 _HEX = re.compile(rb"sha256=([0-9a-fA-F]{64})")
 _ID = re.compile(rb"[!-~]{1,256}")
 _TIMESTAMP = re.compile(rb"\d{1,12}")
@@ -43,7 +41,7 @@ class WebhookKeys:
         """
         return cls(
             None if schemes == "standard" else secret.encode(),
-            None if schemes == "body" else _standard_key(secret),
+            None if schemes == "body" else key_of(secret, _SETTING),
         )
 
     def check(self, headers: Headers, body: bytes, now: int) -> None:
@@ -61,19 +59,6 @@ class WebhookKeys:
         if not signed:
             accepted = [BODY_SIGNATURE] * (self.body is not None) + [" ".join(STANDARD)] * (self.standard is not None)
             raise NotAuthenticated(f"the signature is missing; sign the raw body and send {' or '.join(accepted)}")
-
-
-def _standard_key(secret: str) -> bytes:
-    encoded = secret.removeprefix("whsec_")
-    if encoded == secret:
-        return secret.encode()
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
-        raise InvalidSetting(f"{_SETTING}: what follows whsec_ is no base64: {error}") from None
-    if len(key) < _SHORTEST_KEY:
-        raise InvalidSetting(f"{_SETTING}: what follows whsec_ has {len(key)} bytes, fewer than {_SHORTEST_KEY}")
-    return key
 
 
 def _check_body(key: bytes, headers: Headers, body: bytes) -> None:
@@ -94,8 +79,7 @@ def _check_standard(key: bytes, headers: Headers, body: bytes, now: int) -> None
         raise NotAuthenticated("webhook-timestamp: must be seconds since 1970")
     if abs(now - int(timestamp)) > FRESH:
         raise NotAuthenticated(f"webhook-timestamp: is more than {FRESH} seconds off; sign anew when sending again")
-    signed = message_id + b"." + timestamp + b"." + body
-    expected = b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
+    expected = signature(key, message_id, timestamp, body)
     if not any(hmac.compare_digest(given, expected) for given in signatures.split(b" ")):
         raise NotAuthenticated("webhook-signature: none is right; sign webhook-id.webhook-timestamp.body")
 

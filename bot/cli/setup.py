@@ -74,6 +74,7 @@ async def _examine() -> list[Finding]:
     from bot.checks.doors import check_doors
     from bot.checks.finding import bad
     from bot.checks.model import check_models
+    from bot.checks.receivers import check_receivers
     from bot.checks.request_url import check_request_url
     from bot.checks.settings import check_policy, check_settings
     from bot.settings import slack_settings
@@ -94,4 +95,4 @@ async def _examine() -> list[Finding]:
     else:
         found += [*await check_slack(slack), *await check_request_url(slack)]
     found += await check_models(settings, held.agents.values())
-    return [*found, *check_doors(settings, held)]
+    return [*found, *check_doors(settings, held), *await check_receivers(settings)]
