@@ -94,6 +94,7 @@ class Replica:
                 self.defaults,
                 concurrency=self.settings.concurrency,
                 parked_at_most=self.settings.parked_at_most,
+                result_limit=self.settings.tool_result_limit,
             )
             if (lock := self._hold_lock()) is not None:
                 opening.enter_context(lock)

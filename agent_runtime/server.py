@@ -59,6 +59,7 @@ async def running(
             routes=routes,
             status=runtime.status,
             people=runtime.actor,
+            agents=runtime.agents,
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     """Where signed heads go on a schedule: a folder, or "log"; "" for nowhere."""
     audit_head_every: int = Field(default=3_600, ge=1, le=86_400)
     """Seconds between signed heads."""
+    tool_result_limit: int = Field(default=100_000, ge=1_000, le=10_000_000)
+    """Characters of a tool's result that are recorded and told to the model; of a longer one the beginning."""
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str = Field(default="", validation_alias="OPENAI_BASE_URL")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")

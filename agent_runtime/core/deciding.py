@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +49,18 @@ class Repeated:
 Transition = Ended | Counted | Repeated
 
 
+Fits = Callable[[ApprovalRequest, Mapping[str, Any]], None]
+"""Raises InvalidRequest where edited arguments are none that the approval's call could take."""
+
+
 def decide(
-    approval: ApprovalRequest, votes: Sequence[Vote], decision: Decision, by: Actor, via: Via, now: int
+    approval: ApprovalRequest,
+    votes: Sequence[Vote],
+    decision: Decision,
+    by: Actor,
+    via: Via,
+    now: int,
+    fits: Fits | None = None,
 ) -> Transition:
     """What `decision` does to `approval`, given the votes recorded so far; `now` in epoch microseconds.
 
@@ -59,7 +69,7 @@ def decide(
     or request for changes ends it.
     """
     may_decide(approval.policy, requested_by=approval.requested_by, by=by, via=via, widened=bool(approval.widened))
-    _check_decision(approval, decision)
+    _check_decision(approval, decision, fits)
     if any(_same(vote, decision, by) for vote in votes):
         return Repeated()
     if not approval.pending:
@@ -82,7 +92,7 @@ def decide(
     )
 
 
-def _check_decision(approval: ApprovalRequest, decision: Decision) -> None:
+def _check_decision(approval: ApprovalRequest, decision: Decision, fits: Fits | None) -> None:
     if approval.kind == Kind.in_doubt:
         raise InvalidRequest(
             "decision: an approval of kind in_doubt is settled (happened, not_happened, stop), not decided"
@@ -97,7 +107,9 @@ def _check_decision(approval: ApprovalRequest, decision: Decision) -> None:
         raise InvalidRequest(
             "edited_arguments: with a quorum everybody decides on the same arguments; request changes instead"
         )
-    _edited_object(decision.edited_arguments)
+    edited = _edited_object(decision.edited_arguments)
+    if fits is not None:
+        fits(approval, edited)
 
 
 def _edited_object(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, status_in_words
-from agent_runtime.core.canonical import canonical
+from agent_runtime.core.canonical import canonical, digest
 from agent_runtime.core.execution import Execution, Step, StepKind, StepStatus
 
 Message = dict[str, Any]
@@ -140,11 +140,31 @@ def tool_content(step: Step) -> str:
         return _refused(result)
     if "error" in result:
         return f"error: {result['error']}"
-    value = result.get("value")
+    value = cut_value(result)
     if "ran_with" in result:
         note = "the approver edited the arguments; this is what ran"
         return canonical({"result": value, "note": note, "arguments": result["ran_with"]})
     return value if isinstance(value, str) else canonical(value)
+
+
+def bounded(value: Any, limit: int) -> dict[str, Any]:
+    """The recorded result of a call that returned `value` (JSON), `limit` characters of it at most.
+
+    Of a longer one the beginning of its text is kept, with the size and the digest of all of it.
+    """
+    text = value if isinstance(value, str) else canonical(value)
+    if len(text) <= limit:
+        return {"value": value}
+    return {"value": text[:limit], "truncated": {"characters": len(text), "digest": digest(value)}}
+
+
+def cut_value(result: Mapping[str, Any]) -> Any:
+    """The value in a recorded result; of one that was too long the beginning, and a line that says so."""
+    cut = result.get("truncated")
+    if cut is None:
+        return result.get("value")
+    kept = str(result["value"])
+    return f"{kept}\n[truncated: the first {len(kept):,} of {cut['characters']:,} characters; {cut['digest']}]"
 
 
 def _refused(result: Mapping[str, Any]) -> str:

@@ -18,15 +18,21 @@ import structlog
 from agent_runtime import failpoints
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.execution import Execution, Step, StepStatus
+from agent_runtime.core.journal import bounded, cut_value
 from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.functions import Functions
 from agent_runtime.engine.switchboard import Switchboard
-from agent_runtime.errors import InvalidRequest, Overloaded, StoreUnavailable, ToolTimedOut
+from agent_runtime.errors import InvalidRequest, LostClaim, Overloaded, StoreUnavailable, ToolTimedOut
 from agent_runtime.operations.calls import ask_in_doubt, finish_call, start_call
 from agent_runtime.store.database import Database
+from agent_runtime.store.faults import OutcomeUnknown
+from agent_runtime.store.steps import GET_STEP
 from agent_runtime.tools import IDEMPOTENCY_KEY, Tool, json_value
 
 log = structlog.get_logger(__name__)
+
+RESULT_LIMIT = 100_000
+"""Characters of a call's result that are recorded and told to the model, where no setting says otherwise."""
 
 LONGEST_PAUSE = 5.0
 """Seconds between tries to record a result while the database is away."""
@@ -40,6 +46,7 @@ class Calls:
     defaults: Defaults
     functions: Functions
     switchboard: Switchboard
+    result_limit: int = RESULT_LIMIT
 
     async def run(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
         """Runs a call that is ready, or settles one that a lost claim left started; returns the step as it is then.
@@ -58,7 +65,7 @@ class Calls:
 
     async def _start_and_perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
         """The only way a gated call reaches its function."""
-        begun = await self.database.write(start_call, execution, step.position, tool.version)
+        begun = await self.database.write(start_call, execution, step.position, tool.version, tool.validate)
         if begun.status != StepStatus.started:
             return begun
         return await self._perform(execution, tool, begun)
@@ -76,9 +83,11 @@ class Calls:
                 found = json_value(await self._call(tool.lookup, tool, step))
                 failpoints.reach("lookup.after", step.effect)
             except Exception as error:  # noqa: BLE001 - a look-up that cannot tell leaves the call in doubt
-                return await self._ask(execution, step, f"the look-up could not tell: {_words(error)}")
+                return await self._ask(execution, step, f"the look-up could not tell: {self._words(error)}")
             if found is not None:
-                return await self._finish(execution, step, StepStatus.succeeded, {"value": found, "looked_up": True})
+                return await self._finish(
+                    execution, step, StepStatus.succeeded, {**bounded(found, self.result_limit), "looked_up": True}
+                )
             return await self._start_and_perform(execution, tool, step)
         return await self._ask(execution, step, "the process that ran it died before it could record the result")
 
@@ -93,14 +102,14 @@ class Calls:
             return await self._finish(execution, step, StepStatus.failed, {"error": error.message})
         except Exception as error:  # noqa: BLE001 - the model is told what the tool said
             log.info("tool failed", tool=tool.name, execution_id=execution.execution_id, error=type(error).__name__)
-            return await self._finish(execution, step, StepStatus.failed, {"error": _words(error)})
+            return await self._finish(execution, step, StepStatus.failed, {"error": self._words(error)})
         try:
             result = json_value(value)
             canonical(result, name="the result")
         except InvalidRequest as error:
             problem = {"error": f"the call ran, but what it returned cannot be recorded: {error.message}"}
             return await self._finish(execution, step, StepStatus.failed, problem)
-        return await self._finish(execution, step, StepStatus.succeeded, {"value": result})
+        return await self._finish(execution, step, StepStatus.succeeded, bounded(result, self.result_limit))
 
     async def _call(self, function: Callable[..., Any], tool: Tool, step: Step) -> Any:
         given = tool.call_arguments(json.loads(step.arguments))
@@ -119,17 +128,33 @@ class Calls:
 
     async def _finish(self, execution: Execution, step: Step, status: StepStatus, result: Mapping[str, Any]) -> Step:
         """Records the end. A database that is away is waited out: what happened is known, and is not to be in doubt."""
-        pause = 0.1
+        pause, unknown = 0.1, False
         while True:
             try:
                 return await self.database.write(finish_call, execution, step, status, result)
             except (StoreUnavailable, Overloaded) as error:
                 log.warning("could not record the end of a call", step=step.position, reason=error.message)
+                unknown |= isinstance(error, OutcomeUnknown)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+            except LostClaim:
+                landed = await self._landed(step, status) if unknown else None
+                if landed is None:
+                    raise
+                return landed
+
+    async def _landed(self, step: Step, status: StepStatus) -> Step | None:
+        """The step, where an earlier try did record its end although its answer was lost."""
+        now = await self.database.one(GET_STEP, b_id=step.execution_id, b_position=step.position)
+        return now if now is not None and (now.status, now.fence) == (status, step.fence) else None
 
     async def _ask(self, execution: Execution, step: Step, why: str) -> Step:
         return await self.database.write(ask_in_doubt, execution, step, why, self.defaults)
+
+    def _words(self, error: Exception) -> str:
+        """An exception as the model and people are told it, cut as a result is; what is no Unicode is written out."""
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return str(cut_value(bounded(text.encode("utf-8", "backslashreplace").decode(), self.result_limit)))
 
 
 def _takes_key(function: Callable[..., Any]) -> bool:
@@ -140,9 +165,3 @@ def _takes_key(function: Callable[..., Any]) -> bool:
 @functools.lru_cache(maxsize=1024)
 def _signature_has_key(function: Callable[..., Any]) -> bool:
     return IDEMPOTENCY_KEY in inspect.signature(function).parameters
-
-
-def _words(error: Exception) -> str:
-    """An exception as the model and people are told it; what is no Unicode text is written out."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -18,7 +18,7 @@ from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE, Execution
 from agent_runtime.core.policy import Defaults
-from agent_runtime.engine.calls import Calls
+from agent_runtime.engine.calls import RESULT_LIMIT, Calls
 from agent_runtime.engine.conversation import Conversation
 from agent_runtime.engine.functions import Functions
 from agent_runtime.engine.journaled import Surroundings
@@ -71,6 +71,7 @@ class Worker:
     worker_id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     _running: dict[str, Running] = field(default_factory=dict)
     parked_at_most: int = PARKED_AT_MOST
+    result_limit: int = RESULT_LIMIT
     _unattended: dict[str, int] = field(default_factory=dict)
     _stopping: bool = False
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -83,7 +84,9 @@ class Worker:
     def __post_init__(self) -> None:
         self._functions = Functions()
         self.switchboard = Switchboard(self.database)
-        self._calls = Calls(self.database, self.defaults, self._functions, self.switchboard)
+        self._calls = Calls(
+            self.database, self.defaults, self._functions, self.switchboard, result_limit=self.result_limit
+        )
         around = Surroundings(self.model, self.defaults, self._functions, self.switchboard)
         self._reasoners = Reasoners(self.database, self.worker_id, around, self.parked_at_most, self._go_on)
 

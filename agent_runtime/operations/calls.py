@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.canonical import call_digest, canonical
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults, merge, never_ending
-from agent_runtime.errors import LostClaim
+from agent_runtime.errors import InvalidRequest, LostClaim
 from agent_runtime.operations.claim import hold_claim, progress
 from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Question, hold, request
@@ -24,12 +24,19 @@ from agent_runtime.store.tx import Tx
 _MAY_START = frozenset({StepStatus.proposed, StepStatus.approved, StepStatus.started})
 
 
-def start_call(tx: Tx, execution: Execution, position: int, tool_version: str) -> Step:
+def start_call(
+    tx: Tx,
+    execution: Execution,
+    position: int,
+    tool_version: str,
+    fits: Callable[[Mapping[str, Any]], object] = dict,
+) -> Step:
     """Commits a call as started before its effect. For a gated one this is the only way to run.
 
     Returns the step: started, and its `arguments` are what may run now; or gated again, and nothing may run, as its
-    approval has lapsed, the tool has changed, or the record is not what was approved. Raises LostClaim where the claim
-    is gone, or the step cannot start, Stopped where the stop switch covers it.
+    approval has lapsed, the tool has changed, the record is not what was approved, or people edited the arguments to
+    some that the tool cannot take (`fits` raises InvalidRequest for them). Raises LostClaim where the claim is gone, or
+    the step cannot start, Stopped where the stop switch covers it.
     """
     step = tx.one(GET_STEP, b_id=execution.execution_id, b_position=position)
     if step is None or step.status not in _MAY_START:
@@ -45,7 +52,10 @@ def start_call(tx: Tx, execution: Execution, position: int, tool_version: str) -
     assert approval is not None
     why = _lapsed(approval, step, tool_version, tx.now)
     if why:
-        return _ask_again(tx, execution, step, approval, tool_version, why)
+        return _ask_again(tx, execution, step, approval, tool_version, why, approval.run_arguments)
+    misfit = _misfit(approval, fits)
+    if misfit:
+        return _ask_again(tx, execution, step, approval, tool_version, misfit, approval.arguments)
     if tx.run(CONSUME_APPROVAL, b_id=approval.approval_request_id, b_now=tx.now) is None:
         raise LostClaim(f"{execution.execution_id}: the approval of step {position} is used up")
     return _start(tx, execution, step, approval.run_arguments)
@@ -91,6 +101,17 @@ def _lapsed(approval: ApprovalRequest, step: Step, tool_version: str, now: int) 
     return ""
 
 
+def _misfit(approval: ApprovalRequest, fits: Callable[[Mapping[str, Any]], object]) -> str:
+    """Why the edited arguments cannot run, whichever door let them in; "" where they can, or nobody edited any."""
+    if approval.run_arguments == approval.arguments:
+        return ""
+    try:
+        fits(json.loads(approval.run_arguments))
+    except InvalidRequest as error:
+        return f"the edited arguments do not fit: {error.message}"
+    return ""
+
+
 def _intact(approval: ApprovalRequest, step: Step) -> bool:
     """Whether the stored tool, version and arguments still are those whose digest people saw."""
     preview = None if approval.preview is None else json.loads(approval.preview)
@@ -105,20 +126,20 @@ def _intact(approval: ApprovalRequest, step: Step) -> bool:
 
 
 def _ask_again(
-    tx: Tx, execution: Execution, step: Step, approval: ApprovalRequest, tool_version: str, why: str
+    tx: Tx, execution: Execution, step: Step, approval: ApprovalRequest, tool_version: str, why: str, arguments: str
 ) -> Step:
     question = Question(
         kind=Kind.tool,
         policy=approval.policy,
         tool_name=step.name,
         tool_version=tool_version,
-        arguments=approval.run_arguments,
+        arguments=arguments,
         position=step.position,
         context={"why": f"asked again: {why}"},
         supersedes=approval.approval_request_id,
     )
     progress(tx, execution, opened=1)
-    fresh = request(tx, execution, question, arguments=json.loads(approval.run_arguments))
+    fresh = request(tx, execution, question, arguments=json.loads(arguments))
     return hold(tx, execution, step.position, StepStatus.gated, fresh)
 
 

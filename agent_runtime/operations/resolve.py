@@ -10,7 +10,7 @@ from functools import partial
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Decision, Kind, already_resolved
 from agent_runtime.core.canonical import canonical
-from agent_runtime.core.deciding import Counted, Ended, Repeated, decide
+from agent_runtime.core.deciding import Counted, Ended, Fits, Repeated, decide
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE, StepStatus
 from agent_runtime.core.journal import answer, refusal
@@ -41,15 +41,18 @@ class Resolution:
     already_processed: bool = False
 
 
-def resolve(tx: Tx, approval_request_id: str, decision: Decision, *, by: Actor, via: Via) -> Resolution:
+def resolve(
+    tx: Tx, approval_request_id: str, decision: Decision, *, by: Actor, via: Via, fits: Fits | None = None
+) -> Resolution:
     """Decides: counts the vote or ends the approval, and lets its execution go on.
 
+    `fits` checks edited arguments (`operations.edits.fitting`); without it they are checked before the call starts.
     The same decision by the same principal again returns what it led to. Raises NotFound, NotAuthorized,
     InvalidRequest, AlreadyResolved (naming who and when), ApprovalExpired or StaleDigest; then nothing changes.
     """
     approval = load(tx, approval_request_id)
     with refusals_recorded(approval, by, via):
-        transition = decide(approval, tx.all(VOTES, b_id=approval_request_id), decision, by, via, tx.now)
+        transition = decide(approval, tx.all(VOTES, b_id=approval_request_id), decision, by, via, tx.now, fits)
     if isinstance(transition, Repeated):
         return Resolution(approval, already_processed=True)
     _record_vote(tx, approval, decision, by, via)

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent_runtime.core.approval import ApprovalStatus
 from agent_runtime.core.execution import ExecutionStatus, Step, StepKind
-from agent_runtime.core.journal import tool_content
+from agent_runtime.core.journal import cut_value, tool_content
 from agent_runtime.sdk.snapshot import Snapshot, microseconds_of
 
 
@@ -117,7 +117,7 @@ def value_of(step: Step) -> Any:
     error = recorded.get("error")
     if isinstance(error, Mapping):  # a reasoner's
         return f"error: {error['type']}: {error['message']}"
-    return recorded["value"] if "value" in recorded else tool_content(step)
+    return cut_value(recorded) if "value" in recorded else tool_content(step)
 
 
 def _approval(snapshot: Snapshot, approval: Mapping[str, Any], position: int) -> Iterator[Moment]:

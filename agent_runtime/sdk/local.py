@@ -17,6 +17,7 @@ from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepK
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import NotFound, RuntimeClosed
 from agent_runtime.operations.cancel import cancel
+from agent_runtime.operations.edits import fitting
 from agent_runtime.operations.resolve import resolve
 from agent_runtime.operations.settle import settle
 from agent_runtime.operations.start import Start
@@ -94,7 +95,9 @@ class LocalExecutions:
         return agent in self.replica.agents
 
     async def decide(self, approval_request_id: str, decision: Decision) -> bool:
-        made = await self._database.write(resolve, approval_request_id, decision, by=LOCAL_OPERATOR, via=Via.sdk)
+        made = await self._database.write(
+            resolve, approval_request_id, decision, by=LOCAL_OPERATOR, via=Via.sdk, fits=fitting(self.replica.agents)
+        )
         self._will_move(made.approval.execution_id)
         return made.already_processed
 

@@ -18,6 +18,7 @@ from agent_runtime.core.approval import ApprovalRequest, Decision, Verdict
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import Duration
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
+from agent_runtime.operations.edits import fitting
 from agent_runtime.operations.resolve import resolve
 from agent_runtime.operations.sweep import sweep
 from agent_runtime.runtime import AgentRuntime
@@ -186,7 +187,14 @@ class Kit:
     async def _decide_next(self, decision: Decision, by: str | None, via: str) -> dict[str, Any]:
         approval = await self._next()
         actor = LOCAL_OPERATOR if by is None else Actor(by, frozenset({by}))
-        await self._database.write(resolve, approval.approval_request_id, decision, by=actor, via=Via(via))
+        await self._database.write(
+            resolve,
+            approval.approval_request_id,
+            decision,
+            by=actor,
+            via=Via(via),
+            fits=fitting(self.runtime.replica.agents),
+        )
         return await self._shown(approval.approval_request_id)
 
     async def _next(self) -> ApprovalRequest:

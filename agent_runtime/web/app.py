@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from agent_runtime.agent import Agent
 from agent_runtime.core.policy import Defaults
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
@@ -65,19 +66,22 @@ def create_app(
     routes: Sequence[web.RouteDef] = (),
     status: Callable[[], Mapping[str, Any]] = dict,
     people: People = nobody_known,
+    agents: Mapping[str, Agent] | None = None,
 ) -> web.Application:
     """The HTTP API on an open database.
 
     `defaults` are the environment's answers for what outsiders ask. `routes` are added by surfaces (such as
     `/slack/events`); `status` is what /readyz lists beside its own checks (`worker` False: this server's worker has
-    ended); `people` knows those whom surfaces show approvals to. Serve it with `AppRunner(app, access_log=None)`: it
-    logs its own requests. Raises InvalidSetting for a webhook secret that cannot be used.
+    ended); `people` knows those whom surfaces show approvals to; `agents` are those that this process runs, whose tools
+    check edited arguments. Serve it with `AppRunner(app, access_log=None)`: it logs its own requests. Raises
+    InvalidSetting for a webhook secret that cannot be used.
     """
     app = web.Application(
         client_max_size=MAX_BYTES, middlewares=[access_log, problems, refusals_as_pages, authentication]
     )
     app[DATABASE] = database
     app[PEOPLE] = people
+    app[approvals.AGENTS] = agents or {}
     app[WAITING] = Waiting()
     app[csrf.PUBLIC_URL] = settings.public_url
     app[asking.DEFAULTS] = defaults or Defaults()

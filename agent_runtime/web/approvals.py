@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
+from agent_runtime.agent import Agent
 from agent_runtime.core.approval import ApprovalRequest, Decision, Outcome, parse_verdict
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.core.redaction import REDACTED
 from agent_runtime.errors import InvalidRequest
+from agent_runtime.operations.edits import fitting
 from agent_runtime.operations.resolve import Resolution, resolve
 from agent_runtime.operations.settle import settle
 from agent_runtime.operations.tokens import Scope
@@ -27,6 +30,9 @@ from agent_runtime.web.endpoint import Endpoint, answered, nothing
 from agent_runtime.web.queries import ApprovalQuery, ApprovalsQuery, cursor_of, next_cursor, query_of
 from agent_runtime.web.views import approval_answer
 from agent_runtime.web.waiting import wait_until
+
+AGENTS: web.AppKey[Mapping[str, Agent]] = web.AppKey("agents")
+"""Those that this process runs; their tools check edited arguments."""
 
 _page = functools.cache(list_approvals)
 
@@ -79,7 +85,9 @@ async def decision(request: web.Request, identity: Identity, approval: ApprovalR
         edited_arguments=_edited(body, approval),
         digest=body.digest,
     )
-    resolution = await database.write(resolve, approval.approval_request_id, made, by=identity.actor, via=Via.api)
+    resolution = await database.write(
+        resolve, approval.approval_request_id, made, by=identity.actor, via=Via.api, fits=fitting(request.app[AGENTS])
+    )
     return answered(await decided_answer(database, resolution))
 
 

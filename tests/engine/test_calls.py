@@ -14,10 +14,17 @@ import pytest
 
 from agent_runtime.agent import Agent
 from agent_runtime.core.approval import Outcome
+from agent_runtime.core.canonical import digest
+from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
+from agent_runtime.engine.calls import Calls
+from agent_runtime.engine.functions import Functions
+from agent_runtime.engine.switchboard import Switchboard
+from agent_runtime.operations.calls import finish_call
 from agent_runtime.operations.claim import take_over_from
 from agent_runtime.operations.settle import settle
 from agent_runtime.store.database import Database
+from agent_runtime.store.faults import OutcomeUnknown
 from agent_runtime.tools import Tool, tool
 from tests.engine.conftest import Begin, OpenReplica
 from tests.engine.replies import Replies, calls, says
@@ -132,6 +139,61 @@ async def test_an_effect_whose_result_cannot_be_recorded_is_said_to_have_run(beg
     run = await begin(model, Tool(object, name="act"))
     await run.ends()
     assert "the call ran" in model.heard[0]
+
+
+async def test_a_long_result_is_cut_and_says_so(open_replica: OpenReplica) -> None:
+    whole = "x" * 2_000
+    model = Replies(calls(("text", {}), ("rows", {}), ("fails", {}), ("short", {})), DONE)
+    tools = [
+        Tool(lambda: whole, name="text"),
+        Tool(lambda: [whole], name="rows"),
+        Tool(raises(ValueError(whole)), name="fails"),
+        Tool(lambda: "x" * 1_000, name="short"),
+    ]
+    replica = await open_replica(model, Agent("an_agent", tools=tools), tool_result_limit=1_000)
+    run = await Run.begun(replica, "an_agent")
+    assert await run.output() == "Done."
+    text, rows, failed, short = model.heard
+    assert text == f"{whole[:1_000]}\n[truncated: the first 1,000 of 2,000 characters; {digest(whole)}]"
+    assert rows == f'["{whole[:998]}\n[truncated: the first 1,000 of 2,004 characters; {digest([whole])}]'
+    assert failed.startswith("error: ValueError: xxx")
+    assert "[truncated: the first 1,000 of 2,012 characters" in failed
+    assert short == "x" * 1_000
+    recorded = json.loads((await run.step()).result or "{}")
+    assert recorded == {"value": whole[:1_000], "truncated": {"characters": 2_000, "digest": digest(whole)}}
+
+
+class LosesAnAnswer:
+    """A database whose answer to the first write of an end is lost after COMMIT."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.lost = False
+
+    async def write(self, operation: Any, *args: Any) -> Any:
+        done = await self.database.write(operation, *args)
+        if operation is finish_call and not self.lost:
+            self.lost = True
+            raise OutcomeUnknown()
+        return done
+
+    async def one(self, *args: Any, **binds: Any) -> Any:
+        return await self.database.one(*args, **binds)
+
+
+@pytest.mark.databases("sqlite")
+async def test_an_end_that_was_recorded_although_its_answer_was_lost(live_database: Database) -> None:
+    act = Tool(lambda order: "done", name="refund", version="1")
+    flow = await Flow.asked(live_database, gated(version=act.version))
+    await flow.resolve()
+    await flow.claim()
+    functions = Functions()
+    database: Any = LosesAnAnswer(live_database)
+    ended = await Calls(database, Defaults(), functions, Switchboard(database)).run(flow.held, act, await flow.step())
+    functions.close()
+    assert database.lost
+    assert (ended.status, json.loads(ended.result or "{}")) == ("succeeded", {"value": "done"})
+    assert (await flow.types()).count("call.succeeded") == 1
 
 
 # --- time limits --------------------------------------------------------------------------------------------

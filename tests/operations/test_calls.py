@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import literal, update
@@ -14,8 +16,8 @@ from agent_runtime.core.duration import DAY, HOUR
 from agent_runtime.core.execution import StepStatus
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
-from agent_runtime.errors import LostClaim
-from agent_runtime.operations.calls import ask_in_doubt
+from agent_runtime.errors import InvalidRequest, LostClaim
+from agent_runtime.operations.calls import ask_in_doubt, start_call
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.claim import take_over_from
 from agent_runtime.store.database import Database
@@ -80,6 +82,27 @@ async def test_arguments_that_were_edited_to_what_they_were_are_not_edited(datab
     await flow.claim()
     await flow.finish_call(await flow.start_call())
     assert await flow.result() == {"value": "done"}
+
+
+async def test_edits_that_the_tool_cannot_take_do_not_start_but_are_asked_about_again(database: Database) -> None:
+    """A door whose process has not loaded the tool lets them in."""
+
+    def fits(arguments: Mapping[str, Any]) -> None:
+        if arguments["order"] == "ORD-1":
+            raise InvalidRequest("order: is unknown")
+
+    flow = await Flow.asked(database, gated(policy=EDITS))
+    await flow.resolve(EDITED)
+    await flow.claim()
+    step = await database.write(start_call, flow.held, 1, "1", fits)
+    assert (step.status, step.arguments) == ("gated", '{"order":"ORD-8821"}')
+    asked = await flow.approval()
+    assert json.loads(asked.context or "{}") == {
+        "why": "asked again: the edited arguments do not fit: order: is unknown"
+    }
+    await flow.resolve()
+    await flow.finish_call(await database.write(start_call, flow.held, 1, "1", fits))
+    assert await flow.result() == {"value": "done"}, "what runs in the end is what the agent proposed"
 
 
 @pytest.mark.parametrize("decision", [None, REJECT])

@@ -211,6 +211,20 @@ def test_edited_arguments_run(runtime: AgentRuntime, model: ScriptedModel, ledge
     assert result.tool_calls[0]["args"] == {"order_id": "ORD-1", "amount": 7.5}
 
 
+@pytest.mark.databases("sqlite")
+def test_edited_arguments_that_do_not_fit_are_refused_at_once(
+    runtime: AgentRuntime, model: ScriptedModel, ledger: Ledger
+) -> None:
+    model.says(FIRST, "Done.")
+    handle = runtime.start(refund_agent(ledger, approval=Approval(allow_edits=True)), "Refund ORD-1")
+    seen = ids(handle.get_status())
+    for edited, field in (({"order_id": "ORD-1"}, "amount"), ({"order_id": 1, "amount": 1}, "order_id")):
+        with pytest.raises(InvalidRequest, match=f"edited_arguments: {field}: "):
+            handle.approve(edited_arguments=edited)
+    assert ids(handle.get_status()) == seen
+    assert ledger == []
+
+
 def test_cancelled(runtime: AgentRuntime, model: ScriptedModel, ledger: Ledger) -> None:
     model.says(FIRST)
     handle = runtime.start(refund_agent(ledger), "Refund ORD-1")

@@ -85,9 +85,11 @@ async def serve(database: Database) -> AsyncIterator[Serve]:
     """Serves an application on a free port: `await serve(routes=…, status=…, webhook_signatures=…)`."""
     async with AsyncExitStack() as stack:
 
-        async def served(*, routes: Any = (), status: Any = dict, host: str = "127.0.0.1", **settings: Any) -> Api:
+        async def served(
+            *, routes: Any = (), status: Any = dict, host: str = "127.0.0.1", agents: Any = None, **settings: Any
+        ) -> Api:
             settings.setdefault("approval_webhook_secret", WEBHOOK_SECRET)
-            app = create_app(database, Settings(**settings), routes=routes, status=status)
+            app = create_app(database, Settings(**settings), routes=routes, status=status, agents=agents)
             runner = web.AppRunner(app, access_log=None)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

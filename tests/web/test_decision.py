@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent_runtime import Agent, tool
 from agent_runtime.core.approval import ApprovalRequest, Verdict, parse_verdict
 from agent_runtime.core.duration import HOUR
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.web.bodies import DecisionBody, parse
-from tests.web.conftest import REFUND, Api, World
+from tests.web.conftest import AGENT, REFUND, Api, Serve, World
 
 
 def path_of(approval: ApprovalRequest) -> str:
@@ -98,6 +99,24 @@ async def test_edits_are_recorded_where_they_are_allowed(api: Api, world: World)
     assert json.loads((await world.approval(allowed)).run_arguments)["amount"] == 100
     assert (await api.post(path_of(allowed), body)).json["already_processed"] is True
     assert (await api.post(path_of(allowed), {"decision": "approved"})).status == 409
+
+
+@pytest.mark.databases("sqlite")
+async def test_edits_that_the_tool_cannot_take_are_refused_naming_the_field(serve: Serve, world: World) -> None:
+    @tool
+    def refund(customer_id: str, amount: float, api_key: str, iban: str) -> None:
+        """Pay back."""
+
+    refund.version = "1"  # as the approvals here say
+    api = await serve(agents={AGENT: Agent(AGENT, tools=[refund])})
+    approval = await world.waiting(allow_edits=True)
+    body = {"decision": "approved", "edited_arguments": REFUND | {"amount": "much"}}
+    answer = await api.post(path_of(approval), body)
+    assert (answer.status, answer.json["type"]) == (422, "urn:countersign:problem:invalid-request")
+    assert answer.json["detail"].startswith("edited_arguments: amount: ")
+    assert (await world.approval(approval)).status == "pending"
+    body["edited_arguments"] = REFUND | {"amount": 1}
+    assert (await api.post(path_of(approval), body)).status == 200
 
 
 async def test_a_mask_is_not_taken_for_a_value(api: Api, world: World) -> None:
