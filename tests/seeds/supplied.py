@@ -31,6 +31,7 @@ def supplied() -> dict[str, Any]:
         "notify_senior_reviewer": notify_senior_reviewer,
         "email_service": SimpleNamespace(send=send_mail),
         "accounts_db": SimpleNamespace(delete=delete_account),
+        "records_db": SimpleNamespace(delete=delete_records),
     }
 
 
@@ -40,6 +41,11 @@ def agent_of(ran: Mapping[str, Any]) -> Agent:
         ran["app"] if "app" in ran else Agent("outreach", tools=[v for v in ran.values() if isinstance(v, Tool)])
     )
     return found
+
+
+def delete_records(table: str, where: str) -> str:
+    happened(f"deleted {table} where {where}")
+    return "3 rows deleted"
 
 
 async def create_review(decision: Any) -> str:
