@@ -57,16 +57,16 @@ def parse(text: str, *, source: str = "checkpoints.toml") -> PolicyFile:
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """A regex anchored at the start, in which a trailing `*` after a word character also matches as a glob.
+    """A regex anchored at the start, or a glob of the whole name; what can be read as both gates what either matches.
 
-    What is no valid regex (such as `*_prod`) is a glob alone. Raises InvalidRequest for what is neither: a gate that
+    So `delete_*` and `send_*_request` mean what they look like. Raises InvalidRequest for what is neither: a gate that
     never matches would leave its tool open.
     """
-    globs = bool(re.search(r"\w\*$", pattern))
+    globs = _GLOB.fullmatch(pattern) is not None
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        if not _GLOB.fullmatch(pattern):
+        if not globs:
             raise InvalidRequest(f"action_pattern: {pattern!r} is neither a regex ({error}) nor a glob") from error
         return lambda name: fnmatch.fnmatchcase(name, pattern)
     return lambda name: compiled.match(name) is not None or (globs and fnmatch.fnmatchcase(name, pattern))

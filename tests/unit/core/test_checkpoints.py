@@ -74,6 +74,10 @@ def test_expires_in_hours_takes_the_place_of_the_timeout() -> None:
         ("*_prod", "deploy_staging", False),
         ("deploy$", "deploy_all", False),
         ("send*", "send_mail", True),
+        ("send_*_request", "send_http_request", True),
+        ("send_*_request", "resend_http_request", False),
+        ("get_?", "get_x", True),
+        ("[dr]elete_*", "relete_x", True),
     ],
 )
 def test_patterns_are_regexes_and_globs(pattern: str, name: str, matches: bool) -> None:
