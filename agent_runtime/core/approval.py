@@ -10,6 +10,7 @@ from typing import Any
 
 from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.policy import Policy
+from agent_runtime.core.text import check_storable
 from agent_runtime.errors import AlreadyResolved, ApprovalExpired, Conflict, InvalidRequest
 
 
@@ -65,6 +66,9 @@ class Decision:
     feedback: str = ""
     edited_arguments: str | None = None
     digest: str | None = None
+
+    def __post_init__(self) -> None:
+        check_storable(self.feedback, "feedback")
 
 
 @dataclass(frozen=True, slots=True)

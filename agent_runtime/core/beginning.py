@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agent_runtime.core.text import check_storable
 from agent_runtime.errors import InvalidRequest, NotFound
 
 ENTRY = "entry"
@@ -43,6 +44,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     prompt = present.get("prompt", "-")
     if not isinstance(prompt, str) or not prompt.strip():
         raise InvalidRequest("prompt: must be text that says what the agent is to do")
+    check_storable(prompt, "prompt")
     if not isinstance(present.get("input", {}), Mapping):
         raise InvalidRequest("input: must be a JSON object")
     return present

@@ -54,7 +54,11 @@ class Approval:
 
     def __post_init__(self) -> None:
         for field in ("reviewers", "escalate_to"):
-            _check_people(_list_of_text(getattr(self, field), field), field)
+            people = _list_of_text(getattr(self, field), field)
+            if people is not None:
+                people = tuple(dict.fromkeys(map(reviewer_name, people)))
+                _check_people(people, field)
+                object.__setattr__(self, field, people)
         quorum = self.quorum
         if quorum is not None and (isinstance(quorum, bool) or not isinstance(quorum, int) or not 1 <= quorum <= 20):
             raise InvalidDefinition(f"quorum: {quorum!r} must be a whole number from 1 to 20")
@@ -87,8 +91,19 @@ def _list_of_text(value: Any, field: str) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _check_people(people: Sequence[str] | None, field: str) -> None:
-    for person in people or ():
+def reviewer_name(written: str) -> str:
+    """A reviewer as lists hold them: e-mail addresses and handles in lower case, without blanks around them.
+
+    An address with an @ before it (as people mention one another) is the address.
+    """
+    name = written.strip()
+    if name.startswith("@") and "@" in name[1:]:
+        name = name[1:]
+    return name.lower() if "@" in name else name
+
+
+def _check_people(people: Sequence[str], field: str) -> None:
+    for person in people:
         if not _REVIEWER.fullmatch(person):
             raise InvalidDefinition(
                 f"{field}: {person!r} is no reviewer; write a user (U…), a group (S… or @handle), an e-mail or api:NAME"
@@ -272,7 +287,7 @@ def may_decide(policy: Policy, *, requested_by: str, by: Actor, via: Via, widene
     if not eligible:
         raise NotAuthorized(
             "no reviewers are set for this approval, so nobody may decide it here; "
-            "set reviewers on the tool's Approval, or COUNTERSIGN_REVIEWERS"
+            "set reviewers on the tool's Approval, or COUNTERSIGN_REVIEWERS (`countersign doctor` checks them)"
         )
     if by.principal == requested_by and not policy.allow_self_approval:
         raise NotAuthorized("you asked for this, so somebody else must decide it", self_approval=True)

@@ -30,6 +30,8 @@ class ExecutionView:
     execution: Execution
     journal: Sequence[Step] = ()
     approvals: Sequence[ApprovalRequest] = ()
+    unserved: bool = False
+    """It is queued, and no worker that is alive serves its agent."""
 
 
 @dataclass(frozen=True, slots=True)

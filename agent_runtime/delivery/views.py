@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 from agent_runtime.core.approval import Kind
+from agent_runtime.core.execution import ExecutionStatus
 from agent_runtime.delivery.notifier import ApprovalView, ExecutionView, Notice, Receipt
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, RECEIPTS
 from agent_runtime.store.permits import GET_PERMIT
+from agent_runtime.store.serving import no_worker
 from agent_runtime.store.steps import GET_STEP, JOURNAL
 
 
@@ -39,7 +41,8 @@ async def execution_view(database: Database, execution_id: str) -> ExecutionView
         return None
     journal = await database.all(JOURNAL, b_id=execution_id)
     approvals = await database.all(OF_EXECUTION, b_execution=execution_id)
-    return ExecutionView(execution, journal, approvals)
+    unserved = execution.status == ExecutionStatus.queued and await no_worker(database, execution.agent)
+    return ExecutionView(execution, journal, approvals, unserved)
 
 
 async def notice(database: Database, notifier: str, topic: str, subject: str, payload: str) -> Notice | None:

@@ -63,6 +63,8 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
             execution_id=execution.execution_id,
             data={"worker_id": worker_id, "fence": execution.fence, "attempt": execution.attempts},
         )
+        if execution.origin and execution.fence == 1:  # it waits for a worker no more
+            enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
         is_new = execution.fence == 1 or execution.reasoner is not None
         journal = () if is_new else tx.all(JOURNAL, b_id=execution.execution_id)
         claims.append(Claim(execution, journal))

@@ -73,11 +73,12 @@ def refusals_recorded(approval: ApprovalRequest, by: Actor, via: Via) -> Iterato
     try:
         yield
     except NotAuthorized as refused:
-        refused.leaves = partial(_record_refused, approval=approval, by=by, via=via, reason=refused.message)
+        refused.leaves = partial(record_refused, approval=approval, by=by, via=via, reason=refused.message)
         raise
 
 
-def _record_refused(tx: Tx, *, approval: ApprovalRequest, by: Actor, via: Via, reason: str) -> None:
+def record_refused(tx: Tx, *, approval: ApprovalRequest, by: Actor, via: Via, reason: str) -> None:
+    """Somebody tried who may not; for a door that refuses before it comes to a decision."""
     record(
         tx,
         "approval.refused",

@@ -13,6 +13,7 @@ from agent_runtime.core.execution import Execution, ExecutionStatus
 from agent_runtime.core.ids import execution_id
 from agent_runtime.core.journal import prompt_of
 from agent_runtime.core.principal import Actor, Via
+from agent_runtime.core.text import check_storable
 from agent_runtime.errors import Conflict, NotFound
 from agent_runtime.store.agents import LATEST_DEFINITION
 from agent_runtime.store.events import record
@@ -59,6 +60,8 @@ def start(
     With an idempotency key (per principal and agent) the same request again returns the first execution, another
     request raises Conflict. Raises NotFound for an unknown agent, InvalidRequest for input that it cannot take.
     """
+    for field in ("agent", "idempotency_key", "conversation_id"):
+        check_storable(getattr(wanted, field) or "", field)
     definition = tx.one(LATEST_DEFINITION, b_agent=wanted.agent)
     if definition is None:
         raise NotFound(

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import Execution, ExecutionStatus
 from agent_runtime.core.principal import Via
 from agent_runtime.errors import InvalidRequest, NotFound
 from agent_runtime.operations.start import Start, start
 from agent_runtime.operations.tokens import Scope
-from agent_runtime.store.agents import LATEST_DEFINITION, LIVE_WORKERS
-from agent_runtime.store.database import Database
+from agent_runtime.store.agents import LATEST_DEFINITION
 from agent_runtime.store.executions import GET_EXECUTION
+from agent_runtime.store.serving import no_worker
 from agent_runtime.web.answers import StartedAnswer
 from agent_runtime.web.authentication import DATABASE, Identity
 from agent_runtime.web.bodies import StartBody, body_of
@@ -24,9 +23,6 @@ from agent_runtime.web.endpoint import Endpoint, answered
 from agent_runtime.web.queries import LONGEST_WAIT
 from agent_runtime.web.views import execution_answer, execution_with_steps
 from agent_runtime.web.waiting import wait_until
-
-WORKER_HORIZON = 30 * SECOND
-"""A worker without a heartbeat for this long serves nobody."""
 
 _TARGET = re.compile(r"(?P<agent>[A-Za-z_][\w-]*)(?:\.(?P<reasoner>[A-Za-z_][\w-]*))?", re.ASCII)
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
@@ -97,12 +93,6 @@ async def _started(request: web.Request, execution: Execution, status: int) -> w
         status,
         {"Location": f"/api/v1/executions/{execution.execution_id}"},
     )
-
-
-async def no_worker(database: Database, agent: str) -> bool:
-    """Whether no worker that is alive serves `agent`."""
-    workers = await database.all(LIVE_WORKERS, b_since=database.clock() - WORKER_HORIZON)
-    return not any(agent in json.loads(worker.agents) for worker in workers)
 
 
 def _idempotency_key(request: web.Request) -> str | None:

@@ -8,8 +8,18 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.principal import Actor, Via
 from agent_runtime.delivery.views import approval_view
-from agent_runtime.errors import AlreadyResolved, ApprovalExpired, CountersignError, NotFound, StaleDigest
+from agent_runtime.errors import (
+    AlreadyResolved,
+    ApprovalExpired,
+    CountersignError,
+    NotAuthorized,
+    NotFound,
+    StaleDigest,
+)
+from agent_runtime.operations.resolve import record_refused
 from agent_runtime.store.tx import Tx
 from bot.listeners.answers import tell
 from bot.listeners.context import Context
@@ -81,6 +91,11 @@ async def _late(context: Context, interaction: Interaction, person: Person, writ
         await _refuse(context, interaction, person, error)
 
 
+def _record(tx: Tx, approval: ApprovalRequest, *, by: Actor, reason: str) -> None:
+    """An attempt that was refused before it came to a decision, such as a form that was not opened."""
+    record_refused(tx, approval=approval, by=by, via=Via.slack, reason=reason)
+
+
 async def _refuse(context: Context, interaction: Interaction, person: Person, error: CountersignError) -> None:
     log.info(
         "slack: refused",
@@ -93,11 +108,13 @@ async def _refuse(context: Context, interaction: Interaction, person: Person, er
         try:
             view = await approval_view(context.database, interaction.shown.approval_request_id)
             approval = view.approval if view is not None else None
+            if isinstance(error, NotAuthorized) and error.leaves is None and approval is not None:
+                await context.database.write(_record, approval, by=person.actor, reason=error.message)
             if isinstance(error, STALE) and interaction.topic and approval is not None:
                 shown = (interaction.topic, approval.approval_request_id, interaction.channel, interaction.ts)
                 await context.database.write(repaint, *shown)
         except CountersignError:
-            log.exception("slack: could not redraw what is over")
+            log.exception("slack: could not record a refusal, or redraw what is over")
     tell(
         context,
         interaction.user,

@@ -118,9 +118,9 @@ def read_shortcut(body: Mapping[str, Any]) -> Interaction:
 
 
 def typed(body: Mapping[str, Any], block_id: str) -> str:
-    """What was typed into a modal's text input; "" where it was left empty."""
+    """What was typed into a modal's text input, without NUL characters; "" where it was left empty."""
     field = (body["view"]["state"]["values"].get(block_id) or {}).get("text") or {}
-    return str(field.get("value") or "").strip()
+    return str(field.get("value") or "").replace("\0", "").strip()
 
 
 async def person_behind(context: Context, interaction: Interaction) -> Person:

@@ -62,9 +62,9 @@ def command_of(text: str, agents: Collection[str]) -> str | None:
 
 
 def _text(text: str, bot_user_id: str) -> str:
-    """What was typed: the bot's mention taken away, references written out, entities undone."""
+    """What was typed: the bot's mention and NUL characters taken away, references written out, entities undone."""
     text = re.sub(rf"\s*<@{re.escape(bot_user_id)}(?:\|[^>]*)?>\s*", " ", text)
-    return html.unescape(_REFERENCE.sub(_written_out, text)).strip()
+    return html.unescape(_REFERENCE.sub(_written_out, text)).replace("\0", "").strip()
 
 
 def _written_out(match: re.Match[str]) -> str:

@@ -8,11 +8,23 @@ import pytest
 
 from agent_runtime.core.approval import Verdict
 from agent_runtime.core.policy import Approval
+from agent_runtime.store.events import EVENTS_OF_APPROVAL
 from bot.ui.message import Message
 from tests.bot.conftest import OpenDesk
 from tests.bot.desk import Desk, asked
 from tests.bot.seeing import action_ids, click_payload, shown
-from tests.bot.workspace import AGENTS, APPROVALS, BYSTANDER, FOREIGN, FORMER, GUEST, REQUESTER, REVIEWER, REVIEWER_2
+from tests.bot.workspace import (
+    AGENTS,
+    APPROVALS,
+    BYSTANDER,
+    FOREIGN,
+    FORMER,
+    GUEST,
+    REQUESTER,
+    REVIEWER,
+    REVIEWER_2,
+    TEAM,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +55,19 @@ async def test_nobody_is_listed(desk_for: OpenDesk) -> None:
         card = await desk.card(approval)
         assert "Nobody may decide this here" in shown(card)
         await desk.clicks(REVIEWER, card, "approval.approve")
-        await desk.is_told(REVIEWER, "no reviewers are set", "COUNTERSIGN_REVIEWERS")
+        await desk.is_told(REVIEWER, "no reviewers are set", "COUNTERSIGN_REVIEWERS", "countersign doctor")
         assert (await desk.approval(approval)).pending
+
+
+@pytest.mark.parametrize("action", ["approval.approve", "approval.reject", "approval.request_changes"])
+async def test_an_attempt_that_is_refused_is_recorded_once(desk: Desk, action: str) -> None:
+    """Also where it is refused before its form opens."""
+    approval = await asked(desk)
+    await desk.clicks(BYSTANDER, await desk.card(approval), action)
+    await desk.is_told(BYSTANDER, "you are not one of its reviewers")
+    rows = await desk.database.all(EVENTS_OF_APPROVAL, b_approval=approval.approval_request_id, b_after=0, b_limit=100)
+    refused = [(row.principal, row.via) for row in rows if row.type == "approval.refused"]
+    assert refused == [(f"slack:{TEAM}:{BYSTANDER}", "slack")]
 
 
 async def test_the_requester_may_where_it_is_allowed(desk: Desk) -> None:
@@ -53,7 +76,7 @@ async def test_the_requester_may_where_it_is_allowed(desk: Desk) -> None:
     assert (await desk.ends(approval)).status == "approved"
 
 
-@pytest.mark.parametrize("name", ["S0REVIEWERS", "@payments-reviewers", "reviewer1@example.com"])
+@pytest.mark.parametrize("name", ["S0REVIEWERS", "@Payments-Reviewers", " Reviewer1@Example.com"])
 async def test_reviewers_by_group_handle_and_email(desk: Desk, name: str) -> None:
     approval = await asked(desk, Approval(reviewers=(name,)))
     await desk.clicks(BYSTANDER, await desk.card(approval), "approval.approve")

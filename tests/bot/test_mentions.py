@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent_runtime.core.principal import LOCAL_OPERATOR
+from agent_runtime.engine.worker import register
 from agent_runtime.operations.deploy import deploy
 from agent_runtime.store.executions import REQUESTED_BY
 from bot.listeners.said import command_of, read_said
@@ -27,6 +28,26 @@ async def prompts(desk: Desk, user: str = REQUESTER) -> list[tuple[str, str]]:
 async def also_deploys(desk: Desk, *agents: str) -> None:
     for agent in agents:
         await desk.database.write(deploy, agent, "v1", {}, by=LOCAL_OPERATOR)
+
+
+async def test_nobody_serves_the_agent(desk: Desk) -> None:
+    """Who asked reads that nothing begins yet; once a worker takes it, that is no more said."""
+    await connected(desk)
+    execution = await desk.runs(await desk.mentions(REQUESTER, "refund it"))
+    queued = await desk.sees_text(AGENTS, "Queued", "No worker serves this agent now", "countersign serve")
+    await desk.claims(execution)
+    working = await desk.sees_text(AGENTS, "Working", "refund_agent")
+    assert working["ts"] == queued["ts"]
+    assert "No worker" not in shown(working)
+    await desk.database.write(register, "worker-1", ["refund_agent"])
+    await desk.mentions(REQUESTER, "refund another")
+    assert "No worker" not in shown(await desk.sees_text(AGENTS, "Queued"))
+
+
+async def test_nul_characters_are_left_out(desk: Desk) -> None:
+    await connected(desk)
+    await desk.runs(await desk.mentions(REQUESTER, "refund\0 it"))
+    assert await prompts(desk) == [("refund_agent", "refund it")]
 
 
 async def test_the_default_agent_gets_the_whole_text(desk: Desk) -> None:

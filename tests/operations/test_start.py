@@ -191,3 +191,12 @@ async def test_the_history_is_bounded(database: Database, clock: Clock) -> None:
     last = await Flow.started(database, conversation_id="C1")
     history = json.loads(last.held.input)["history"]
     assert [said["content"] for said in history[::2]] == [str(number) for number in range(3, HISTORY + 3)]
+
+
+@pytest.mark.parametrize("field", ["idempotency_key", "conversation_id", "prompt"])
+async def test_a_nul_character_is_refused_on_every_database(deployed: Database, field: str) -> None:
+    """PostgreSQL's texts cannot hold it, SQLite's can: so it is refused before either sees it."""
+    given = {"prompt": "a\0b"} if field == "prompt" else PROMPT
+    wanted = {} if field == "prompt" else {field: "a\0b"}
+    with pytest.raises(InvalidRequest, match=f"^{field}: holds a NUL character"):
+        await begin(deployed, given, **wanted)

@@ -427,3 +427,8 @@ def test_the_public_shape() -> None:
         None,
         "",
     )
+
+
+def test_feedback_with_a_nul_character_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"^feedback: holds a NUL character"):
+        Decision(Verdict.rejected, "too\0much")

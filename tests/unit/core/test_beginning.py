@@ -122,3 +122,8 @@ def test_where_there_is_none_an_input_is_needed(one: Any) -> None:
 def test_fields_that_are_missing_or_unknown_are_named(given: Any, named: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^input: refund {named}"):
         begin(agent(REFUND), None, {"input": given})
+
+
+def test_a_prompt_with_a_nul_character_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"^prompt: holds a NUL character"):
+        begin(agent(), None, {"prompt": "refund\0it"})

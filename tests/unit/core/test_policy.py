@@ -198,6 +198,7 @@ def test_every_field_survives_storing() -> None:
         "channel": "C2",
         "rules": ("tool:refund",),
         "notified": True,
+        "webhooks": True,
     }
     assert set(odd) == {field.name for field in fields(Policy)}
     assert Policy.from_json(Policy(**odd).as_json()) == Policy(**odd)
@@ -282,7 +283,7 @@ def test_the_escalation_widens_who_may() -> None:
         ("reviewers", [None]),
         ("reviewers", {"U123"}),
         ("reviewers", ["u123"]),
-        ("reviewers", ["U123 "]),
+        ("reviewers", ["U1 23"]),
         ("escalate_to", "@lead"),
         ("escalate_to", ["@"]),
         ("quorum", 0),
@@ -328,3 +329,20 @@ def test_a_field_that_cannot_be_used_is_named(field: str, value: Any) -> None:
 )
 def test_the_forms_of_a_reviewer(reviewers: list[str]) -> None:
     assert merge([Approval(reviewers=reviewers)], Defaults(), rules=()).reviewers == tuple(reviewers)
+
+
+@pytest.mark.parametrize(
+    ("written", "held"),
+    [
+        (" Alex@Example.COM ", "alex@example.com"),
+        ("@Alex@example.com", "alex@example.com"),
+        ("@DBA-Team", "@dba-team"),
+        (" U0REVIEWER", "U0REVIEWER"),
+        ("S0GROUP", "S0GROUP"),
+        ("api:CI", "api:CI"),
+        ("slack:T1:U1", "slack:T1:U1"),
+    ],
+)
+def test_reviewers_are_written_in_one_way(written: str, held: str) -> None:
+    assert Approval(reviewers=[written, held]).reviewers == (held,)
+    assert Approval(escalate_to=[written]).escalate_to == (held,)
