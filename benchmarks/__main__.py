@@ -89,7 +89,7 @@ async def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        floor, product = Floor(folder), await Product.open(folder)
+        floor, product = Floor(folder), await Product.open(f"sqlite+aiosqlite:///{folder / 'product.db'}")
         results = {}
         for subject in (floor, product):
             results[subject.name] = await measure(subject)

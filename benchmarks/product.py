@@ -1,38 +1,28 @@
-"""W through the Python runtime: an agent with two free calls and a gated one, policy, audit events, every guard."""
+"""W through the public Python API: an agent with two free calls and a gated one, policy, audit events, every guard."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
-from agent_runtime import Agent, tool
-from agent_runtime.core.approval import Decision, Verdict
-from agent_runtime.core.principal import LOCAL_OPERATOR, Via
+from agent_runtime import Agent, AgentHandle, AgentRuntime, tool
 from agent_runtime.engine.model import ModelRequest
-from agent_runtime.operations.resolve import resolve
-from agent_runtime.operations.start import Start
-from agent_runtime.replica import Replica
-from agent_runtime.settings import Settings, load
-from agent_runtime.store.approvals import PENDING_OF_EXECUTION
-from agent_runtime.store.executions import GET_EXECUTION
 
 
 @tool
-def first(order: int) -> dict[str, int]:
+async def first(order: int) -> dict[str, int]:
     """The first durable step."""
     return {"step": 1, "order": order}
 
 
 @tool
-def second(order: int) -> dict[str, int]:
+async def second(order: int) -> dict[str, int]:
     """The second durable step."""
     return {"step": 2, "order": order}
 
 
 @tool(approval_required=True)
-def refund(order: int) -> dict[str, Any]:
+async def refund(order: int) -> dict[str, Any]:
     """The gated step."""
     return {"ok": True, "order": order}
 
@@ -64,51 +54,36 @@ class Scripted:
 
 
 class Product:
-    """W on a runtime in this process."""
+    """W on a runtime in this process, as its users write it."""
 
     name = "countersign"
 
-    def __init__(self, runtime: Replica) -> None:
+    def __init__(self, runtime: AgentRuntime) -> None:
         self.runtime = runtime
-        self._approvals: dict[str, str] = {}
+        self._handles: dict[str, AgentHandle] = {}
 
     @classmethod
-    async def open(cls, folder: Path) -> Product:
-        settings: Settings = load(Settings, database_url=f"sqlite+aiosqlite:///{folder / 'product.db'}")
-        runtime = Replica(settings, model=Scripted(), surfaces=False)
+    async def open(cls, database_url: str) -> Product:
+        runtime = AgentRuntime(database_url, model=Scripted(), surfaces=False)
         await runtime.__aenter__()
-        await runtime.deploy(AGENT)
+        await runtime.deploy_async(AGENT)
         return cls(runtime)
 
     async def start(self, number: int) -> str:
         """Returns once the waiting state is durable."""
-        started = await self.runtime.start_execution(Start("bench", {"prompt": f"order {number}"}))
-        execution_id = started.execution.execution_id
-        await self._until(execution_id, "waiting")
-        database = self.runtime.database
-        [approval] = await database.all(PENDING_OF_EXECUTION, b_execution=execution_id)
-        self._approvals[execution_id] = approval.approval_request_id
-        return execution_id
+        handle = await self.runtime.start_async(AGENT.name, f"order {number}")
+        status = await handle.get_status_async()
+        assert status.is_waiting
+        self._handles[handle.execution_id] = handle
+        return handle.execution_id
 
     async def decide(self, execution_id: str) -> None:
-        decision = Decision(Verdict.approved)
-        await self.runtime.database.write(
-            resolve, self._approvals[execution_id], decision, by=LOCAL_OPERATOR, via=Via.sdk
-        )
+        await self._handles[execution_id].approve_async()
 
     async def done(self, execution_id: str) -> None:
-        await self._until(execution_id, "succeeded")
+        """Returns once the result is durable."""
+        result = await self._handles.pop(execution_id).get_result_async()
+        assert result.is_success
 
     async def close(self) -> None:
-        await self.runtime.close()
-
-    async def _until(self, execution_id: str, status: str) -> None:
-        database = self.runtime.database
-        with database.wakes.listen(f"execution:{execution_id}") as woken:
-            while True:
-                woken.clear()
-                execution = await database.one(GET_EXECUTION, b_id=execution_id)
-                assert execution is not None
-                if execution.status == status:
-                    return
-                await asyncio.wait_for(woken.wait(), 30)
+        await self.runtime.close_async()

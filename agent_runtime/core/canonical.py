@@ -88,7 +88,9 @@ def _is_plain(value: Any, levels: int) -> bool:
         return False
     if type(value) is dict:
         for key, item in value.items():
-            if type(key) is not str or not key.isascii() or not _is_plain(item, levels - 1):
+            if type(key) is not str or not key.isascii():
+                return False
+            if not (type(item) is str and item.isascii()) and not _is_plain(item, levels - 1):
                 return False
         return True
     if type(value) is list:

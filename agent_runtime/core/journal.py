@@ -56,7 +56,7 @@ def next_action(journal: Sequence[Step]) -> AskModel | Calls | Finish | Fail:
         return AskModel(0)
     calls = [step for step in journal if step.kind == StepKind.tool and step.turn == last.turn]
     if not calls:
-        return AskModel(last.turn + 1) if journal[-1].kind == StepKind.note else _finish(last)
+        return AskModel(last.turn + 1) if journal[-1].kind == StepKind.note else last_word(json.loads(last.result or "{}"))
     unfinished = _in(calls, StepStatus.proposed, StepStatus.approved, StepStatus.gated)
     unsettled = _in(calls, StepStatus.started, StepStatus.in_doubt)
     stopped = next((error for step in calls if (error := _stop(step))), None)
@@ -71,10 +71,10 @@ def next_action(journal: Sequence[Step]) -> AskModel | Calls | Finish | Fail:
     )
 
 
-def _finish(last: Step) -> Finish:
-    reply = json.loads(last.result or "{}")
+def last_word(reply: Mapping[str, Any]) -> Finish:
+    """What a reply of the model's without calls ends with."""
     message = reply["message"]
-    reason = _CUT_SHORT.get(reply.get("finish_reason"), "STOP")
+    reason = _CUT_SHORT.get(str(reply.get("finish_reason")), "STOP")
     return Finish(str(message.get("content") or message.get("refusal") or ""), reason)
 
 

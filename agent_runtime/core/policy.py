@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from agent_runtime.core.duration import DAY, Duration, microseconds
@@ -156,8 +156,8 @@ class Policy:
         """The fields that differ from their defaults, for the approval's row."""
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-            if value != _DEFAULTS[name]
+            for name, default in _DEFAULTS.items()
+            if (value := getattr(self, name)) != default
         }
 
     @classmethod

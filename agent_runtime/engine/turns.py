@@ -25,11 +25,12 @@ class Turns:
     database: Database
     call: Callable[[Step], Coroutine[Any, Any, Step]]
     _running: dict[int, asyncio.Task[Step]] = field(default_factory=dict)
-    _seen: int = field(init=False)
+    seen: int = field(init=False)
+    """The signals of what people decided that it has taken up."""
     _fault: Exception | None = None
 
     def __post_init__(self) -> None:
-        self._seen = self.execution.signals
+        self.seen = self.execution.signals
 
     @property
     def running(self) -> bool:
@@ -51,7 +52,7 @@ class Turns:
                         self._start((*action.ready, *action.interrupted))
                     if not self._running:
                         return await self._rest(action)
-                    await self._wait(woken)
+                    await self._wait(woken if isinstance(action, Calls) and action.held else None)
                     if woken.is_set():
                         await self._reload()
         finally:
@@ -67,17 +68,19 @@ class Turns:
         if self._fault is not None:
             raise self._fault
         if isinstance(action, Calls):
-            await self.database.write(park, self.execution, self._seen)
+            await self.database.write(park, self.execution, self.seen)
             return False
         return True
 
-    async def _wait(self, woken: asyncio.Event) -> None:
-        """Until a call ends or somebody decides; ended calls go into the journal."""
-        waiting = asyncio.create_task(woken.wait())
+    async def _wait(self, woken: asyncio.Event | None) -> None:
+        """Until a call ends or, with `woken`, somebody decides; ended calls go into the journal."""
+        awaited: set[asyncio.Task[Any]] = set(self._running.values())
+        waiting = None if woken is None else asyncio.create_task(woken.wait())
         try:
-            await asyncio.wait({*self._running.values(), waiting}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(awaited | ({waiting} if waiting else set()), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            waiting.cancel()
+            if waiting is not None:
+                waiting.cancel()
         for position in [position for position, call in self._running.items() if call.done()]:
             try:
                 self._replace(self._running.pop(position).result())
@@ -92,12 +95,12 @@ class Turns:
                 f"{self.execution.execution_id}: another worker holds it, or it ended"
             )
             return
-        if current.signals == self._seen:
+        if current.signals == self.seen:
             return
         for step in await self.database.all(JOURNAL, b_id=self.execution.execution_id):
             if step.position not in self._running:
                 self._replace(step)
-        self._seen = current.signals
+        self.seen = current.signals
 
     def _replace(self, step: Step) -> None:
         if step.position < len(self.journal):

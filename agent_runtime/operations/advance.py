@@ -9,11 +9,12 @@ from typing import Any
 from agent_runtime.core.approval import Kind
 from agent_runtime.core.canonical import call_digest, canonical
 from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind, StepStatus
+from agent_runtime.core.journal import Finish
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import SYSTEM, Via
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.cancel import announce_end, withdraw
-from agent_runtime.operations.claim import progress
+from agent_runtime.operations.claim import park, progress
 from agent_runtime.operations.request import Question, request
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import COMPLETE
@@ -40,15 +41,32 @@ class ProposedCall:
     shadowed: Mapping[str, Any] = field(default_factory=dict)
     """What gates in shadow mode would have asked (`core.checkpoints.shadowed`): recorded, nothing more."""
 
+    @property
+    def gated(self) -> bool:
+        """Whether people are asked."""
+        return self.policy is not None and not self.problem
+
 
 def record_reply(
-    tx: Tx, execution: Execution, position: int, turn: int, reply: Mapping[str, Any], calls: Sequence[ProposedCall]
+    tx: Tx,
+    execution: Execution,
+    position: int,
+    turn: int,
+    reply: Mapping[str, Any],
+    calls: Sequence[ProposedCall],
+    *,
+    seen: int | None = None,
+    answer: Finish | None = None,
 ) -> list[Step]:
     """Writes the model's reply at `position` and its calls behind it; asks for every decision they need, at once.
 
-    Returns the new steps. Raises LostClaim.
+    Where nothing is left to run until people have decided, `seen` has the signals that the worker has seen, and the
+    execution parks in the same transaction; with `answer`, the model's last word, it ends in it. Returns the new
+    steps. Raises LostClaim.
     """
-    progress(tx, execution, opened=sum(call.policy is not None and not call.problem for call in calls))
+    opened = sum(call.gated for call in calls)
+    if seen is None and answer is None:
+        progress(tx, execution, opened=opened)
     steps = [_step(tx, execution, position, turn, StepKind.model, "model", result=canonical(dict(reply)))]
     tx.later(INSERT_STEP, **binds_of(steps[0]))
     words = str(reply["message"].get("content") or "")
@@ -59,6 +77,11 @@ def record_reply(
     if execution.origin:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
     tx.wake(f"execution:{execution.execution_id}")
+    if seen is not None:
+        park(tx, execution, seen, opened=opened)
+    elif answer is not None:
+        output = {"result": answer.text, "finishReason": answer.finish_reason}
+        complete(tx, execution, ExecutionStatus.succeeded, output=output, finish_reason=answer.finish_reason)
     return steps
 
 

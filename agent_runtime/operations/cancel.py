@@ -134,3 +134,4 @@ def announce_end(tx: Tx, execution: Execution) -> None:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
         enqueue(tx, EXECUTION_RESULT, execution.execution_id)
     tx.wake(f"execution:{execution.execution_id}")
+    tx.wake(f"rest:{execution.execution_id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def start(
         raise NotFound(
             f"no agent is called {wanted.agent!r}; deploy it, or start `countersign serve --agents …` with it"
         )
-    reasoner, given = begin(json.loads(definition.definition), wanted.reasoner, wanted.given)
+    reasoner, given = begin(_parsed(definition.definition), wanted.reasoner, wanted.given)
     input_digest = digest({"given": given, "reasoner": reasoner})
     if wanted.idempotency_key is not None:
         earlier = tx.one(
@@ -123,6 +124,12 @@ def start(
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
     tx.wake("queued")
     return Started(execution, created=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(definition: str) -> Mapping[str, Any]:
+    parsed: dict[str, Any] = json.loads(definition)
+    return parsed
 
 
 def _history(tx: Tx, wanted: Start) -> list[dict[str, str]]:

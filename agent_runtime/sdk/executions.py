@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
@@ -81,8 +79,12 @@ class Executions(Protocol):
         """Waits until the execution is other than `since`; the truth is looked at every second at least."""
         ...
 
-    def runs_here(self, agent: str) -> bool:
-        """Whether this process runs the agent's executions."""
+    async def settled(self, execution_id: str, seconds: float) -> Snapshot:
+        """The execution once it waits or is complete; as it is after `seconds`, or at once where it runs elsewhere."""
+        ...
+
+    async def ended(self, execution_id: str) -> None:
+        """Waits until the execution is complete, however long people take. Raises NotFound."""
         ...
 
     async def decide(self, approval_request_id: str, decision: Decision) -> bool:
@@ -100,14 +102,3 @@ class Executions(Protocol):
     async def close(self) -> None:
         """Lets what runs here finish (30 s at most) and lets go of everything."""
         ...
-
-
-async def settled(executions: Executions, execution_id: str, seconds: float) -> Snapshot:
-    """The execution once it waits or is complete; as it is after `seconds`, or at once where it runs elsewhere."""
-    snapshot = await executions.look(execution_id)
-    if executions.runs_here(snapshot.agent):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while snapshot.running:
-                    snapshot = await executions.changed(snapshot)
-    return snapshot

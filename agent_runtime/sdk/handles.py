@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from agent_runtime.core.approval import Decision, Outcome, Verdict, parse_verdict
 from agent_runtime.core.canonical import canonical
 from agent_runtime.errors import AmbiguousApproval, Conflict, InvalidRequest, NotFound
-from agent_runtime.sdk.executions import Executions, settled
+from agent_runtime.sdk.executions import Executions
 from agent_runtime.sdk.loops import Home, awaiting, blocking
-from agent_runtime.sdk.results import AgentResult, AgentStatus, status_of
+from agent_runtime.sdk.results import AgentResult, AgentStatus, result_of, status_of
 from agent_runtime.sdk.snapshot import Snapshot
 from agent_runtime.sdk.streaming import AgentStream
 
@@ -49,7 +49,7 @@ class AgentHandle:
         While this process runs it, waits up to `settle_seconds` until it waits for people or is complete; 0 tells at
         once. Raises NotFound.
         """
-        snapshot = await settled(await self._runtime._executions(), self.execution_id, settle_seconds)
+        snapshot = await (await self._runtime._executions()).settled(self.execution_id, settle_seconds)
         self._seen = _ids(snapshot)
         return status_of(snapshot)
 
@@ -109,7 +109,9 @@ class AgentHandle:
 
         Raises CollaborationError or TimeoutError where a gate with `stop` ended it.
         """
-        return await self.stream()._get_result()
+        executions = await self._runtime._executions()
+        await executions.ended(self.execution_id)
+        return result_of(await executions.look(self.execution_id))
 
     def stream(self) -> AgentStream:
         """Its events, from the first one on, however late this comes."""
@@ -136,11 +138,15 @@ class AgentHandle:
 
     async def _decide(self, decision: Decision, approval_request_id: str | None) -> None:
         executions = await self._runtime._executions()
-        snapshot = await executions.look(self.execution_id)
-        chosen = self._choose(snapshot, approval_request_id)
+        if approval_request_id is None and len(self._seen) == 1:
+            chosen = self._seen[0]
+        else:
+            chosen = self._choose(await executions.look(self.execution_id), approval_request_id)
         repeated = await executions.decide(chosen, decision)
-        others = [pending for pending in _ids(snapshot) if pending != chosen]
-        if repeated and others and approval_request_id is None:
+        if not repeated or approval_request_id is not None:
+            return
+        others = [pending for pending in _ids(await executions.look(self.execution_id)) if pending != chosen]
+        if others:
             raise Conflict(
                 f"{chosen}, which this handle saw, was {decision.verdict.value} before; {', '.join(others)} waits now: "
                 "look with get_status(), then decide"

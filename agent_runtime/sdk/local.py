@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
@@ -13,7 +13,7 @@ import structlog
 from agent_runtime.agent import Agent
 from agent_runtime.core.approval import ApprovalRequest, Decision, Outcome, Vote
 from agent_runtime.core.duration import SECOND
-from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind
+from agent_runtime.core.execution import TERMINAL, Execution, ExecutionStatus, Step, StepKind
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import NotFound, RuntimeClosed
 from agent_runtime.operations.cancel import cancel
@@ -26,11 +26,13 @@ from agent_runtime.sdk.executions import WantedStart
 from agent_runtime.sdk.snapshot import Snapshot, of_rows
 from agent_runtime.store.agents import LIVE_WORKERS
 from agent_runtime.store.approvals import OF_EXECUTION, VOTES
-from agent_runtime.store.executions import CHILDREN, GET_EXECUTION
+from agent_runtime.store.executions import CHILDREN, GET_EXECUTION, STANDING
 from agent_runtime.store.steps import JOURNAL
 from agent_runtime.store.wakes import EVERYTHING
 
 log = structlog.get_logger(__name__)
+
+AT_REST = TERMINAL | {ExecutionStatus.waiting}
 
 LOOK_EVERY = 1.0
 """Seconds between looks where nothing was announced: announcements are a hint, never the truth."""
@@ -74,21 +76,49 @@ class LocalExecutions:
         while True:
             journal = await self._database.all(JOURNAL, b_id=execution_id)
             approvals = await self._approvals(execution_id, journal)
-            again = await self._execution(execution_id)
-            if again.version == execution.version:
+            again = await self._database.one(STANDING, b_id=execution_id)
+            if again is None or again.version == execution.version:
                 return of_rows(execution, journal, approvals)
-            execution = again
+            execution = await self._execution(execution_id)
 
     async def changed(self, since: Snapshot) -> Snapshot:
-        with self._database.wakes.listen("approvals", f"execution:{since.execution_id}") as woken:
+        topics = [f"execution:{since.execution_id}"]
+        topics += (f"approval:{approval['approval_request_id']}" for approval in since.pending)
+        if any(step.kind == StepKind.call for step in since.journal):
+            topics.append("approvals")  # those of the executions that it called
+        with self._database.wakes.listen(*topics) as woken:
             while not self._closing:
                 woken.clear()
                 snapshot = await self.look(since.execution_id)
                 if snapshot != since:
                     return snapshot
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY):
-                        await woken.wait()
+                await _announced(woken)
+        raise RuntimeClosed()
+
+    async def settled(self, execution_id: str, seconds: float) -> Snapshot:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._reached(execution_id, AT_REST)
+                snapshot = await self.look(execution_id)
+                while snapshot.running and self.runs_here(snapshot.agent):  # it waits for one that it called
+                    snapshot = await self.changed(snapshot)
+                return snapshot
+        return await self.look(execution_id)
+
+    async def ended(self, execution_id: str) -> None:
+        await self._reached(execution_id, TERMINAL, also_elsewhere=True)
+
+    async def _reached(self, execution_id: str, statuses: Collection[str], *, also_elsewhere: bool = False) -> None:
+        """Until its status is one of these; at once where it runs elsewhere and that is not waited for."""
+        with self._database.wakes.listen(f"rest:{execution_id}") as woken:
+            while not self._closing:
+                woken.clear()
+                now = await self._database.one(STANDING, b_id=execution_id)
+                if now is None:
+                    raise _not_found(execution_id)
+                if now.status in statuses or not (also_elsewhere or self.runs_here(now.agent)):
+                    return
+                await _announced(woken)
         raise RuntimeClosed()
 
     def runs_here(self, agent: str) -> bool:
@@ -136,9 +166,7 @@ class LocalExecutions:
                 woken.clear()
                 if not self._under_way(await self._execution(execution_id)):
                     return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY):
-                        await woken.wait()
+                await _announced(woken)
 
     def _under_way(self, execution: Execution) -> bool:
         if not self.runs_here(execution.agent):
@@ -157,7 +185,7 @@ class LocalExecutions:
     async def _execution(self, execution_id: str) -> Execution:
         execution = await self._database.one(GET_EXECUTION, b_id=execution_id)
         if execution is None:
-            raise NotFound(f"no execution has the id {execution_id!r} in this database")
+            raise _not_found(execution_id)
         return execution
 
     async def _approvals(
@@ -180,3 +208,14 @@ class LocalExecutions:
         workers = await self._database.all(LIVE_WORKERS, b_since=self._database.clock() - ALIVE)
         if not any(agent in json.loads(worker.agents) for worker in workers):
             log.warning("queued: no live process serves this agent; start `countersign serve` with it", agent=agent)
+
+
+async def _announced(woken: asyncio.Event) -> None:
+    """Until something was announced, LOOK_EVERY at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_EVERY):
+            await woken.wait()
+
+
+def _not_found(execution_id: str) -> NotFound:
+    return NotFound(f"no execution has the id {execution_id!r} in this database")

@@ -64,8 +64,13 @@ class RemoteExecutions:
             self._last_event.pop(snapshot.execution_id, None)
         return snapshot
 
-    def runs_here(self, agent: str) -> bool:
-        return False
+    async def settled(self, execution_id: str, seconds: float) -> Snapshot:
+        return await self.look(execution_id)
+
+    async def ended(self, execution_id: str) -> None:
+        snapshot = await self.look(execution_id)
+        while not snapshot.complete:
+            snapshot = await self.changed(snapshot)
 
     async def decide(self, approval_request_id: str, decision: Decision) -> bool:
         edited = decision.edited_arguments

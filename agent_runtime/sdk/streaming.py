@@ -90,6 +90,7 @@ class AgentStream:
 
         Raises CollaborationError or TimeoutError where a gate with `stop` ended the execution.
         """
+        await (await self._runtime._executions()).ended(self.execution_id)
         while await self._next() is not None:
             pass
         assert self._snapshot is not None

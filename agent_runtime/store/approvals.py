@@ -14,19 +14,21 @@ _all = list(_a)
 _by_id = _a.approval_request_id == bindparam("b_id")
 
 INSERT_APPROVAL = Q(insert(approvals), columns=column_names(approvals))
-GET_APPROVAL = Q(select(*_all).where(_by_id), approval_request)
+GET_APPROVAL = Q(select(*_all).where(_by_id), approval_request, quick=True)
 GET_APPROVAL_FOR_UPDATE = Q(select(*_all).where(_by_id).with_for_update(), approval_request)
 OF_EXECUTION = Q(
     select(*_all)
     .where(_a.execution_id == bindparam("b_execution"))
     .order_by(_a.position, _a.created_at, _a.approval_request_id),
     approval_request,
+    quick=True,
 )
 PENDING_OF_EXECUTION = Q(
     select(*_all)
     .where(_a.execution_id == bindparam("b_execution"), _a.status == "pending")
     .order_by(_a.position, _a.created_at, _a.approval_request_id),
     approval_request,
+    quick=True,
 )
 END_APPROVAL = Q(
     update(approvals)
@@ -51,8 +53,7 @@ CONSUME_APPROVAL = Q(
     update(approvals)
     .where(_by_id, _a.status == "approved", _a.consumed_at.is_(None))
     .values(consumed_at=bindparam("b_now"), version=_a.version + 1)
-    .returning(*_all),
-    approval_request,
+    .returning(_a.approval_request_id)
 )
 USE_ANSWER = Q(
     update(approvals)
@@ -135,6 +136,7 @@ VOTES = Q(
     .where(_v.approval_request_id == bindparam("b_id"))
     .order_by(_v.created_at, _v.principal),
     Vote,
+    quick=True,
 )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from agent_runtime import failpoints
 from agent_runtime.errors import CountersignError, StoreUnavailable
 from agent_runtime.store.faults import Collision, ConnectionLost, Contended, OutcomeUnknown
 from agent_runtime.store.statement import Compiled, Q
@@ -30,6 +31,11 @@ class Connection(Protocol):
 
     @property
     def dialect(self) -> str: ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else can write while its transaction is open."""
+        ...
 
     def begin(self, *, patient: bool) -> int:
         """Begins a transaction and returns its time, epoch microseconds; `patient`: waits long for locks."""
@@ -60,9 +66,8 @@ class Connection(Protocol):
         ...
 
     def lock(self, ids: Iterable[str]) -> Mapping[str, str]:
-        """Locks the executions that have these ids, or whose approvals do, in the order of their ids; which they are.
-
-        Nothing where writers never wait for each other's rows.
+        """Locks the executions that have these ids, or whose approvals do, in the order of their ids; and says which
+        they are.
         """
         ...
 
@@ -201,18 +206,24 @@ def _transact(connection: Connection, batch: Sequence[Request], now: int) -> Non
         for q, binds in _run(connection, request, now):
             deferred.setdefault(q, []).append(binds)
     _flush(connection, deferred)
+    if failpoints.armed:
+        failpoints.reach("commit.before", *(request.operation.__name__ for request in batch))
     try:
         connection.commit()
     except OutcomeUnknown as error:
         for request in batch:
             request.fail(error)
         raise
+    if failpoints.armed:
+        failpoints.reach("commit.after", *(request.operation.__name__ for request in batch))
     for request in batch:
         request.answered = True
 
 
 def _in_lock_order(connection: Connection, batch: Sequence[Request]) -> Sequence[Request]:
     """Locks what the requests work on, and puts them in one order for all writers, so that none waits in a circle."""
+    if connection.alone:
+        return batch
     ids = {request.works_on for request in batch} - {""}
     owners = connection.lock(ids) if ids else {}
     if len(batch) == 1:
@@ -259,10 +270,11 @@ def _what_it_leaves(connection: Connection, error: Exception, now: int) -> Seque
 
 def _flush(connection: Connection, deferred: Mapping[Q[Any], list[dict[str, Any]]]) -> None:
     """Writes the deferred rows, an executemany a statement, in the order of what they belong to."""
-    names = {row[q.serialised_by] for q, rows in deferred.items() if q.serialised_by for row in rows}
-    if names:
-        connection.serialise(names)
+    if not connection.alone:
+        names = {row[q.serialised_by] for q, rows in deferred.items() if q.serialised_by for row in rows}
+        if names:
+            connection.serialise(names)
     for q, rows in deferred.items():
-        if q.serialised_by:
+        if q.serialised_by and not connection.alone:
             rows.sort(key=operator.itemgetter(q.serialised_by))
         connection.insert(q.compiled(connection.dialect), rows)

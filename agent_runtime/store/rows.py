@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from dataclasses import fields
@@ -25,7 +26,7 @@ def column_names(table: Table) -> list[str]:
 
 def binds_of(row: Any) -> dict[str, Any]:
     """A flat dataclass as binds."""
-    return {field.name: getattr(row, field.name) for field in fields(row)}
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
 _POLICY = [field.name for field in fields(ApprovalRequest)].index("policy")
@@ -35,6 +36,12 @@ _RESOLUTION = [field.name for field in fields(ApprovalRequest)].index("resolutio
 def approval_request(*row: Any) -> ApprovalRequest:
     """A row of `approvals`."""
     values = list(row)
-    values[_POLICY] = Policy.from_json(json.loads(values[_POLICY]))
+    values[_POLICY] = _policy(values[_POLICY])
     values[_RESOLUTION] = None if values[_RESOLUTION] is None else json.loads(values[_RESOLUTION])
     return ApprovalRequest(*values)
+
+
+@functools.lru_cache(maxsize=256)
+def _policy(text: str) -> Policy:
+    """Few policies are behind many approvals."""
+    return Policy.from_json(json.loads(text))

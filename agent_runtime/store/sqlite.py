@@ -1,4 +1,7 @@
-"""SQLite: one writer thread with one connection and group commit; reads through aiosqlite.
+"""SQLite: one writer with one connection and group commit; reads beside it.
+
+Statements run on the event loop itself: they take microseconds, and a thread that runs them passes the interpreter's
+lock to and fro at each, which doubles their cost. What waits for the disk or for another process runs in a thread.
 
 Settings and their reasons: WAL and `synchronous=FULL` (durable at COMMIT), `BEGIN IMMEDIATE` (a plain BEGIN with a read
 before a write loses updates under concurrency), `isolation_level=None` (no BEGIN of the driver's own).
@@ -8,23 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from agent_runtime.errors import CountersignError, InvalidRequest, StoreUnavailable
-from agent_runtime.store.batch import BATCH, Request, commit
+from agent_runtime.store.batch import Request, commit
 from agent_runtime.store.faults import Collision
+from agent_runtime.store.intake import Intake
 from agent_runtime.store.statement import Compiled, Q
 
 R = TypeVar("R")
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "temp_store=MEMORY")
+PATIENCE = 5000
+"""Milliseconds that a transaction waits for another process's."""
+
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={PATIENCE}", "temp_store=MEMORY")
 
 _UNIQUE = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"})
 
@@ -45,21 +52,34 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 class SqliteConnection:
-    """The writer's connection, as a batch uses it (`batch.Connection`)."""
+    """The writer's connection, as a batch uses it (`batch.Connection`): synchronous, to be run under greenlet."""
 
     dialect = "sqlite"
+    alone = True
 
     def __init__(self, raw: sqlite3.Connection, clock: Callable[[], int]) -> None:
+        raw.execute("PRAGMA busy_timeout=0")
         self._raw = raw
         self._clock = clock
+        self._changes = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="countersign-commit")
 
     def begin(self, *, patient: bool) -> int:
         self.roll_back()
-        self._execute("BEGIN IMMEDIATE")
+        self._changes = self._raw.total_changes
+        try:
+            self._raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise in_our_words(error) from error
+            self._apart(self._begin_patiently)
         return self._clock()
 
     def commit(self) -> None:
-        self._execute("COMMIT")
+        if self._raw.total_changes == self._changes:
+            self._execute("COMMIT")
+        else:
+            self._apart(self._execute, "COMMIT")
 
     def roll_back(self) -> None:
         if self._raw.in_transaction:
@@ -91,7 +111,30 @@ class SqliteConnection:
         """BEGIN IMMEDIATE has done so already."""
 
     def lock(self, ids: Iterable[str]) -> Mapping[str, str]:
+        """There is nothing to lock."""
         return {}
+
+    def version(self) -> int | None:
+        """Changes when another process commits. None where it cannot be read; the next request will say why."""
+        with contextlib.suppress(sqlite3.Error):
+            return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+        return None
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._raw.close()
+
+    def _begin_patiently(self) -> None:
+        """Waits for the process that writes now."""
+        self._raw.execute(f"PRAGMA busy_timeout={PATIENCE}")
+        try:
+            self._execute("BEGIN IMMEDIATE")
+        finally:
+            self._raw.execute("PRAGMA busy_timeout=0")
+
+    def _apart(self, work: Callable[..., None], *args: Any) -> None:
+        """Runs what waits in the thread, while the event loop goes on."""
+        await_only(asyncio.get_running_loop().run_in_executor(self._thread, work, *args))
 
     def _execute(self, sql: str) -> None:
         try:
@@ -101,10 +144,10 @@ class SqliteConnection:
 
 
 class SqliteWriter:
-    """The one writer of this process. `submit` from the event loop; `answered` is called on it after COMMIT.
+    """The one writer of this process. `submit` requests; `answered` is called with each batch after COMMIT.
 
-    `changed_elsewhere` is called on it too, where another process has committed to the file: `PRAGMA data_version`
-    (which reads shared memory) tells a connection about all commits but its own.
+    `changed_elsewhere` is called where another process has committed to the file: `PRAGMA data_version` (which reads
+    shared memory) tells a connection about all commits but its own.
     """
 
     def __init__(
@@ -114,93 +157,81 @@ class SqliteWriter:
         answered: Callable[[list[Request]], None],
         changed_elsewhere: Callable[[], None],
     ) -> None:
-        self._raw = connect(path)
-        self._connection = SqliteConnection(self._raw, clock)
-        self._loop = asyncio.get_running_loop()
+        self._connection = SqliteConnection(connect(path), clock)
         self._answered = answered
         self._changed_elsewhere = changed_elsewhere
-        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._seen = self._version()
-        self._thread = threading.Thread(target=self._work, name="countersign-writer", daemon=True)
-        self._thread.start()
+        self._intake = Intake()
+        self._seen = self._connection.version()
+        self._working = asyncio.create_task(self._work(), name="countersign-writer")
 
     def submit(self, request: Request) -> None:
-        self._queue.put(request)
+        self._intake.put(request)
 
     async def close(self) -> None:
-        """Finishes what was submitted, then closes the connection."""
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
-        await asyncio.sleep(0)  # the last answers are handed out by callbacks on this loop
+        """Commits what was submitted, then closes the connection."""
+        self._intake.end()
+        await self._working
 
-    def _work(self) -> None:
-        closing = False
-        while not closing:
-            batch, closing = self._next_batch()
-            if batch:
-                self._commit(batch)
-                self._on_the_loop(self._answered, batch)
-            before, self._seen = self._seen, self._version()
-            if before != self._seen:
-                self._on_the_loop(self._changed_elsewhere)
-        self._raw.close()
-
-    def _commit(self, batch: list[Request]) -> None:
+    async def _work(self) -> None:
         try:
-            commit(self._connection, batch)
+            while (batch := await self._next_batch()) != []:
+                if batch is not None:
+                    await self._commit(batch)
+                before, self._seen = self._seen, self._connection.version()
+                if before != self._seen:
+                    self._changed_elsewhere()
+        finally:
+            self._connection.close()
+
+    async def _next_batch(self) -> list[Request] | None:
+        """What waits; empty at the end; None after a while without any."""
+        try:
+            async with asyncio.timeout(LOOK):
+                return await self._intake.batch()
+        except TimeoutError:
+            return None
+
+    async def _commit(self, batch: list[Request]) -> None:
+        try:
+            await greenlet_spawn(commit, self._connection, batch)
         except Exception as error:  # noqa: BLE001 - such as a ROLLBACK that fails; the next BEGIN tries it again
             unavailable = error if isinstance(error, StoreUnavailable) else StoreUnavailable(repr(error))
             for request in batch:
                 if not request.answered:
                     request.fail(unavailable)
-
-    def _next_batch(self) -> tuple[list[Request], bool]:
-        """What waits, at most BATCH of it, or nothing after a while; and whether it is the last."""
-        batch: list[Request] = []
-        try:
-            request = self._queue.get(timeout=LOOK)
-            while request is not None:
-                batch.append(request)
-                if len(batch) == BATCH:
-                    break
-                request = self._queue.get_nowait()
-        except queue.Empty:
-            return batch, False
-        return batch, request is None
-
-    def _version(self) -> int | None:
-        """None where it cannot be read; the next request will say why."""
-        with contextlib.suppress(sqlite3.Error):
-            return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
-        return None
-
-    def _on_the_loop(self, call: Callable[..., None], *args: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(call, *args)
+        self._answered(batch)
 
 
 class SqliteReader:
-    """Reads that need no transaction."""
+    """Reads that need no transaction: quick ones at once (WAL readers wait for nobody), others in a thread."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, quick: sqlite3.Connection, connection: aiosqlite.Connection) -> None:
+        self._quick = quick
         self._connection = connection
 
     @classmethod
     async def open(cls, path: Path) -> SqliteReader:
         connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+        quick = connect(path)
+        quick.execute("PRAGMA query_only=ON")
         await connection.execute("PRAGMA query_only=ON")
-        await connection.execute("PRAGMA busy_timeout=5000")
-        return cls(connection)
+        await connection.execute(f"PRAGMA busy_timeout={PATIENCE}")
+        return cls(quick, connection)
 
     async def all(self, q: Q[R], binds: dict[str, Any]) -> list[R]:
         compiled = q.compiled("sqlite")
+        named = compiled.named(binds)
         try:
-            rows = await self._connection.execute_fetchall(compiled.sql, compiled.named(binds))
+            if q.quick:
+                rows: Iterable[Any] = self._quick.execute(compiled.sql, named).fetchall()
+            else:
+                rows = await self._connection.execute_fetchall(compiled.sql, named)
         except (sqlite3.Error, UnicodeEncodeError) as error:
             raise in_our_words(error) from error
         return [q.row(*row) for row in rows]
 
     async def close(self) -> None:
+        self._quick.close()
         await self._connection.close()
 
 

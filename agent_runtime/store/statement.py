@@ -51,10 +51,11 @@ class Q(Generic[R]):
     Binds are named apart from columns (SQLAlchemy keeps a column's own name for its insert values): `bindparam("b_…")`.
     Constants become part of the text: a partial index (`WHERE status = 'pending'`) serves no statement that keeps its
     condition in a parameter. An insert names the `columns` it binds, and in `serialised_by` the bind that names what
-    its row belongs to where only one transaction at a time may add to that (see `Tx.later`).
+    its row belongs to where only one transaction at a time may add to that (see `Tx.later`). `quick` reads are those of
+    a few rows by a key: where the database is a file, they take less than handing them to a thread does.
     """
 
-    __slots__ = ("_compiled", "columns", "row", "serialised_by", "statement")
+    __slots__ = ("_compiled", "columns", "quick", "row", "serialised_by", "statement")
 
     def __init__(
         self,
@@ -63,10 +64,12 @@ class Q(Generic[R]):
         *,
         columns: Sequence[str] = (),
         serialised_by: str | None = None,
+        quick: bool = False,
     ) -> None:
         self.statement = statement
         self.columns = list(columns) or None
         self.serialised_by = serialised_by
+        self.quick = quick
         self._compiled: dict[str, Compiled] = {}
         self.row: Callable[..., R] = row or _named_row(statement)
 

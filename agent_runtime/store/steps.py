@@ -14,7 +14,7 @@ _all = list(_s)
 _here = and_(_s.execution_id == bindparam("b_id"), _s.position == bindparam("b_position"))
 
 INSERT_STEP = Q(insert(steps), columns=column_names(steps))
-JOURNAL = Q(select(*_all).where(_s.execution_id == bindparam("b_id")).order_by(_s.position), Step)
+JOURNAL = Q(select(*_all).where(_s.execution_id == bindparam("b_id")).order_by(_s.position), Step, quick=True)
 GET_STEP = Q(select(*_all).where(_here), Step)
 STEPS_AT_ONCE = 32
 STEPS_AT = Q(

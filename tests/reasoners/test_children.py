@@ -14,7 +14,6 @@ from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.errors import StepFailed
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.start import Start
-from agent_runtime.sdk.executions import settled
 from agent_runtime.sdk.local import LocalExecutions
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import CHILDREN
@@ -157,7 +156,7 @@ async def test_who_waits_for_it_waits_for_people_only_where_it_asks(open_replica
     snapshot = await executions.look(run.execution_id)
     assert (snapshot.status, snapshot.running, snapshot.waiting) == ("waiting", True, False)
     may_ask.set()
-    snapshot = await settled(executions, run.execution_id, 30)
+    snapshot = await executions.settled(run.execution_id, 30)
     assert (snapshot.running, snapshot.waiting) == (False, True)
     assert [approval["approval_request_id"] for approval in snapshot.pending] == ["child-1"]
     await decide(run.database, "child-1")

@@ -73,9 +73,9 @@ async def test_a_lock_of_another_process_is_waited_for(database: Database, other
 
 
 async def test_a_lock_that_is_held_too_long_refuses_everything_at_once(
-    database: Database, other: sqlite3.Connection
+    database: Database, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await database.write(pragma, "busy_timeout = 50")
+    monkeypatch.setattr("agent_runtime.store.sqlite.PATIENCE", 50)
     other.execute("BEGIN IMMEDIATE")
     answers = await together_while_locked(database)
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -62,16 +61,7 @@ def nothing(tx: Tx) -> int:
 
 async def together(database: Database, *calls: Call) -> list[Any]:
     """Runs `calls` as one batch (64 at most); returns their results and errors in order."""
-    released = threading.Event()
-    first: list[Any] = []
-    if database.url.get_backend_name() == "sqlite":
-        # The writer is a thread: it is kept busy until everything is submitted.
-        first.append(asyncio.create_task(database.write(lambda tx: released.wait())))
-        await asyncio.sleep(0)
     pending = [asyncio.create_task(database.write(operation, *arguments)) for operation, *arguments in calls]
-    await asyncio.sleep(0)
-    released.set()
-    await asyncio.gather(*first)
     return await asyncio.gather(*pending, return_exceptions=True)
 
 

@@ -46,6 +46,7 @@ class PostgresConnection:
     """Wraps an open asyncpg connection that nobody else uses."""
 
     dialect = "postgresql"
+    alone = False
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +13,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.util import greenlet_spawn
 
 from agent_runtime.errors import StoreUnavailable
-from agent_runtime.store.batch import BATCH, Request, commit
+from agent_runtime.store.batch import Request, commit
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
+from agent_runtime.store.intake import Intake
 from agent_runtime.store.postgres.connecting import WRITING, connect, disconnect
 from agent_runtime.store.postgres.connection import NOW, PostgresConnection
 
@@ -42,7 +42,7 @@ class PostgresWriter:
         """Microseconds that the database's clock is ahead of this process's, as the last transaction found."""
         self._url = url
         self._answered = answered
-        self._queue: asyncio.Queue[Request | None] = asyncio.Queue()
+        self._intake = Intake()
         self._closing = asyncio.Event()
         self._working: list[asyncio.Task[None]] = []
 
@@ -58,20 +58,19 @@ class PostgresWriter:
         return writer
 
     def submit(self, request: Request) -> None:
-        self._queue.put_nowait(request)
+        self._intake.put(request)
 
     async def close(self) -> None:
         """Finishes what was submitted, then closes the connections."""
         self._closing.set()
-        for _ in self._working:
-            self._queue.put_nowait(None)
+        self._intake.end(len(self._working))
         await asyncio.gather(*self._working, return_exceptions=True)
 
     async def _work(self, link: Any) -> None:
         pause = FIRST_PAUSE
         batch: list[Request] = []
         try:
-            while batch := await self._next_batch():
+            while batch := await self._intake.batch():
                 try:
                     link = await self._commit(link, batch)
                     pause = FIRST_PAUSE
@@ -79,7 +78,7 @@ class PostgresWriter:
                 except StoreUnavailable as error:
                     link = None
                     log.warning("the database is away", reason=error.message, seconds=pause)
-                    self._refuse([*batch, *self._waiting()], error)
+                    self._refuse([*batch, *self._intake.waiting()], error)
                     batch = []
                     await self._rest(pause)
                     pause = min(LAST_PAUSE, pause * 2)
@@ -122,21 +121,6 @@ class PostgresWriter:
     async def _rest(self, pause: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), pause)
-
-    async def _next_batch(self) -> list[Request]:
-        """What waits, at most BATCH of it; empty at the end."""
-        first = await self._queue.get()
-        return [] if first is None else [first, *self._waiting(BATCH - 1)]
-
-    def _waiting(self, limit: int = sys.maxsize) -> list[Request]:
-        requests: list[Request] = []
-        while len(requests) < limit and not self._queue.empty():
-            request = self._queue.get_nowait()
-            if request is None:
-                self._queue.put_nowait(None)
-                break
-            requests.append(request)
-        return requests
 
     def _refuse(self, batch: list[Request], error: StoreUnavailable) -> None:
         """Answers with `error` what has no answer yet."""
