@@ -88,6 +88,7 @@ class Card:
     complete: bool
     redacted: Sequence[str]
     preview: str
+    preview_title: str
     warnings: Sequence[str]
     nobody: bool
     why: str
@@ -130,6 +131,7 @@ def card_of(view: ApprovalView, *, by: Actor, refusal: str, now: int, whole: boo
         arguments=arguments.text,
         complete=arguments.complete and (preview is None or preview.complete),
         redacted=[_line(path, 100) for path in approval.policy.redact],
+        preview_title=wording.PREVIEW,
         preview=preview.text if preview is not None else "",
         warnings=[_line(warning, 400) for warning in wording.warnings(approval)],
         nobody=not approval.policy.reviewers and not approval.policy.escalate_to,

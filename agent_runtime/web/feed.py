@@ -10,6 +10,7 @@ from traceback import format_exc
 import structlog
 from aiohttp import web
 
+from agent_runtime.errors import CountersignError
 from agent_runtime.operations.tokens import Scope
 from agent_runtime.store.approvals import DECIDED_VERSIONS, PENDING_VERSIONS
 from agent_runtime.store.database import Database
@@ -19,6 +20,9 @@ from agent_runtime.web.events import HEARTBEAT
 from agent_runtime.web.waiting import wait_until
 
 log = structlog.get_logger(__name__)
+
+LASTS = 300.0
+"""Seconds after which a page is asked to open its feed again, so that it is looked at anew who it is."""
 
 SHOWN = 50
 """Waiting approvals on a page, and as many waiting executions; the API lists the rest."""
@@ -56,10 +60,15 @@ async def feed(request: web.Request, identity: Identity, _: None) -> web.StreamR
         return False
 
     try:
-        await wait_until(request, "approvals", tell, seconds=None)
+        await wait_until(request, "approvals", tell, seconds=LASTS)
+        await response.write(b"event: again\ndata:\n\n")
         await response.write_eof()
     except ConnectionError:
         log.debug("feed: the page is gone")
+    except CountersignError as error:
+        # The status line is long sent; the page tries again by itself.
+        log.warning("feed broken off", reason=error.message)
+        await response.write_eof()
     except Exception:  # noqa: BLE001 - logged, and the stream is broken off: the page opens another one
         log.error("feed failed", traceback=format_exc())
         if request.transport is not None:

@@ -63,6 +63,9 @@ async def test_no_answer_shows_them(api: Api, world: World) -> None:
         f"/api/v1/approvals/{approval.approval_request_id}/events",
         "/api/v1/approvals",
         "/",
+        f"/reviews/{approval.approval_request_id}",
+        "/pending",
+        f"/pending/{approval.approval_request_id}",
     ]
     for path in paths:
         answer = await api.get(path)

@@ -2,6 +2,7 @@
 import { morph } from "/static/morph.js";
 
 const AGAIN_AFTER = 3000; // milliseconds until a lost connection is tried again
+const BREATH = 250; // milliseconds between readings, however much happens
 const part = document.getElementById("part");
 const announced = document.getElementById("announced");
 const offline = document.getElementById("offline");
@@ -56,12 +57,17 @@ async function refresh() {
   } catch {
     away("The server cannot be reached; what you see may be old. Trying again …");
   } finally {
-    reading = false;
-    if (readAgain && !pressed) {
-      readAgain = false;
-      refresh();
-    }
+    setTimeout(() => {
+      reading = false;
+      catchUp();
+    }, BREATH);
   }
+}
+
+function catchUp() {
+  if (!readAgain || pressed) return;
+  readAgain = false;
+  refresh();
 }
 
 function show(html) {
@@ -129,7 +135,8 @@ async function decide(form, button) {
   }
   if (button.dataset.confirm && !(await confirmed(button.dataset.confirm))) return;
   const body = new URLSearchParams(new FormData(form, button));
-  const headers = { Accept: "application/json", "X-CSRF-Token": body.get("csrf_token") };
+  const token = part.querySelector("[data-part]").dataset.csrf; // newer than the form's on a page that is long open
+  const headers = { Accept: "application/json", "X-CSRF-Token": token };
   form.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(form.action, { method: "POST", headers, body });
@@ -171,6 +178,10 @@ function listen() {
     live("on", "live");
     if (JSON.parse(event.data).mark !== mark || mark === "") refresh();
   });
+  feed.addEventListener("again", () => {
+    feed.close();
+    listen();
+  });
   feed.addEventListener("error", () => {
     away("The connection is lost; what you see may be old. Trying again …");
     feed.close();
@@ -193,10 +204,7 @@ if (part) {
     document.addEventListener(end, () =>
       setTimeout(() => {
         pressed = false;
-        if (readAgain) {
-          readAgain = false;
-          refresh();
-        }
+        catchUp();
       }),
     );
   }
