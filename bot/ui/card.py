@@ -42,7 +42,7 @@ _RULES: Mapping[str, str] = {"in_doubt": "a call in doubt", "attempts": "too man
 
 NO_REVIEWERS = (
     "⚠️ *Nobody may decide this here:* no reviewers are set. Set `reviewers` on the tool's `Approval`, "
-    "or `COUNTERSIGN_REVIEWERS`."
+    "or `COUNTERSIGN_REVIEWERS`; `countersign doctor` checks them."
 )
 
 

@@ -42,7 +42,10 @@ def progress(view: ExecutionView, workspace: Workspace, places: Mapping[str, str
     """How far an execution is; `places` says in which channel each pending approval waits."""
     execution = view.execution
     icon, word = _status(view)
-    blocks: Blocks = [section(f"{icon} *{word}* · agent {code(execution.agent)}")]
+    head = f"{icon} *{word}* · agent {code(execution.agent)}"
+    if view.unserved:
+        head += "\n⚠️ No worker serves this agent now; it begins once one does (`countersign serve --agents …`)."
+    blocks: Blocks = [section(head)]
     lines = _lines(view, places)
     if lines:
         blocks.append(section("\n".join(lines)))
