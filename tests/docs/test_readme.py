@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from agent_runtime import Agent, tool
 from agent_runtime.testing import Kit, call, expect
+from bot.scripted_model import Call, Calls
 from tests.docs.pages import Page
+from tests.sdk.conftest import ServeModel
 
 
 def test_refunds(page: Page) -> None:
@@ -16,6 +20,13 @@ def test_refunds(page: Page) -> None:
         asked = kit.approve_next(by="@payments", via="slack")
         assert (asked["tool_name"], asked["reviewers"]) == ("process_refund", ["@payments"])
         expect(handle.get_result()).completed().tools_used_exactly(["get_order", "process_refund"])
+
+
+@pytest.mark.databases("sqlite")
+def test_script(page: Page, serve_model: ServeModel, environment: str, capsys: pytest.CaptureFixture[str]) -> None:
+    serve_model([Calls((Call("process_refund", {"order_id": "ORD-8821", "amount": 29.99}),)), "Refunded."])
+    page.run("script.py", agent=page.run("refunds.py")["agent"])
+    assert capsys.readouterr().out == "Refunded.\n"
 
 
 def test_checkpoints(page: Page, tmp_path: Path) -> None:
