@@ -79,6 +79,8 @@ class Card:
     icon: str
     word: str
     title: str
+    summary: str
+    """What is asked on one line, with its arguments where the title is the tool's name alone."""
     facts: Sequence[tuple[str, str]]
     asked: Moment
     expires: Moment | None
@@ -123,6 +125,7 @@ def card_of(view: ApprovalView, *, by: Actor, refusal: str, now: int, whole: boo
         icon="?" if approval.kind == Kind.in_doubt and approval.pending else _ICONS[ApprovalStatus(approval.status)],
         word=word,
         title=_line(wording.subject(approval), 300),
+        summary=wording.summary(approval, 240),
         facts=_facts(view),
         asked=moment(approval.created_at),
         expires=None if approval.expires_at is None else moment(approval.expires_at),
