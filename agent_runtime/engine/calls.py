@@ -9,6 +9,7 @@ import asyncio
 import functools
 import inspect
 import json
+import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ import structlog
 
 from agent_runtime import failpoints
 from agent_runtime.core.canonical import canonical
-from agent_runtime.core.execution import Execution, Step, StepStatus
+from agent_runtime.core.duration import SECOND
+from agent_runtime.core.execution import LEASE, Execution, Step, StepStatus
 from agent_runtime.core.journal import bounded, cut_value
 from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.functions import Functions
@@ -65,10 +67,11 @@ class Calls:
 
     async def _start_and_perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
         """The only way a gated call reaches its function."""
+        leased_until = time.monotonic() + LEASE / SECOND
         begun = await self.database.write(start_call, execution, step.position, tool.version, tool.validate)
         if begun.status != StepStatus.started:
             return begun
-        return await self._perform(execution, tool, begun)
+        return await self._perform(execution, tool, begun, leased_until)
 
     async def _recover(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
         """A call that was started and never finished: what may be done depends on its effect."""
@@ -91,9 +94,14 @@ class Calls:
             return await self._start_and_perform(execution, tool, step)
         return await self._ask(execution, step, "the process that ran it died before it could record the result")
 
-    async def _perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
+    async def _perform(self, execution: Execution, tool: Tool, step: Step, leased_until: float | None = None) -> Step:
+        """The effect, and its end recorded. A process that was paused past `leased_until` (monotonic seconds) does not
+        begin: others may have settled the call meanwhile.
+        """
+        failpoints.reach("effect.before", step.effect)
+        if leased_until is not None and time.monotonic() >= leased_until:
+            raise LostClaim(f"{execution.execution_id}: this process was paused past its lease; {tool.name} is not run")
         try:
-            failpoints.reach("effect.before", step.effect)
             value = await self._call(tool.function, tool, step)
             failpoints.reach("effect.after", step.effect)
         except ToolTimedOut as error:

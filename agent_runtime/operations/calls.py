@@ -11,7 +11,7 @@ from agent_runtime.core.canonical import call_digest, canonical
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import InvalidRequest, LostClaim
-from agent_runtime.operations.claim import hold_claim, progress
+from agent_runtime.operations.claim import hold_claim, progress, progress_leased
 from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Question, hold, request
 from agent_runtime.operations.stop import require_running
@@ -45,7 +45,7 @@ def start_call(
     if step.status == StepStatus.started:
         hold_claim(tx, execution)
         return _start(tx, execution, step, step.arguments)
-    progress(tx, execution)
+    progress_leased(tx, execution)
     if step.approval_request_id is None:
         return _start(tx, execution, step, step.arguments)
     approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=step.approval_request_id)

@@ -22,6 +22,7 @@ from agent_runtime.store.executions import (
     OF_WORKER,
     PARK,
     PROGRESS,
+    PROGRESS_LEASED,
     RELEASE_ONE,
     RELEASE_PARKED,
     REQUEUE,
@@ -87,6 +88,16 @@ def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
     signals: int = row.signals
     return signals
+
+
+def progress_leased(tx: Tx, execution: Execution) -> None:
+    """Guards the start of a call and makes the lease whole, so that the effect may begin until it is over.
+
+    Raises LostClaim.
+    """
+    lease = tx.now + LEASE
+    if tx.run(PROGRESS_LEASED, b_id=execution.execution_id, b_fence=execution.fence, b_lease=lease) is None:
+        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
 
 
 def hold_claim(tx: Tx, execution: Execution) -> Execution:

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from sqlalchemy.engine import URL
 
+from agent_runtime import failpoints
 from agent_runtime.errors import Overloaded, StoreUnavailable
 from agent_runtime.store.batch import Request
 from agent_runtime.store.migrate import prepare_postgres, prepare_sqlite
@@ -113,6 +114,7 @@ class Database:
         future: asyncio.Future[R] = self._loop.create_future()
         self._waiting += 1
         self._writer.submit(Request(operation, args, kwargs, future))
+        failpoints.reach("write.submitted", operation.__name__)
         return await future
 
     async def all(self, q: Q[R], /, **binds: Any) -> list[R]:

@@ -184,6 +184,14 @@ PROGRESS = Q(
 )
 """Something durable happened under this claim: guards the fence and counts new approvals."""
 
+PROGRESS_LEASED = Q(
+    update(executions)
+    .where(_mine)
+    .values(attempts=0, version=_e.version + 1, lease_until=bindparam("b_lease"))
+    .returning(_e.signals, _e.status)
+)
+"""The same where an effect follows, for which the whole lease is needed."""
+
 REOPEN = Q(
     update(executions)
     .where(_by_id)
