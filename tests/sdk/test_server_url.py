@@ -238,7 +238,7 @@ async def test_a_server_that_is_away_or_is_another(replica: Replica, model: Scri
 
 
 async def test_reads_are_tried_again_while_the_server_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent_runtime.client.RETRIES", (0, 0))
+    monkeypatch.setattr("agent_runtime.sdk.transport.RETRIES", (0, 0))
     asked: list[str] = []
 
     async def busy(request: web.Request) -> web.Response:
