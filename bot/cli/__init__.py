@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent_runtime.errors import CountersignError
-from bot.cli import approvals, audit, database, executions, new, serving, setup, switches, tokens
+from bot.cli import approvals, audit, conformance, database, executions, new, serving, setup, switches, tokens
 
 app = typer.Typer(
     name="countersign",
@@ -29,6 +29,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(audit.app, name="audit")
 app.command("stop")(switches.stop)
 app.command("resume")(switches.resume)
+app.command("conformance")(conformance.conformance)
 
 
 def _version(wanted: bool) -> None:

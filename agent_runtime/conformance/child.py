@@ -1,0 +1,71 @@
+"""One server process, as a fork of the zygote runs it: a replica with the HTTP API on a free port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import SecretStr
+
+from agent_runtime import failpoints
+from agent_runtime.conformance.agents import Model, agent
+from agent_runtime.conformance.ledger import Ledger
+from agent_runtime.replica import Replica
+from agent_runtime.settings import Settings
+from agent_runtime.web.app import create_app
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a server process is to be. `failpoints` as `agent_runtime.failpoints.arm` takes them."""
+
+    number: int
+    database_url: str
+    ledger: str
+    failpoints: str = ""
+    takes: float = 0.0
+    webhook_secret: str = ""
+    concurrency: int = 100
+    tool_version: str = "1"
+
+    def as_line(self) -> str:
+        return json.dumps(asdict(self)) + "\n"
+
+
+def run(wanted: Wanted, told: int, lifeline: int) -> None:
+    """Serves until the process is killed, or the zygote at the other end of `lifeline` is gone.
+
+    Says on the descriptor `told` where it listens, once it is ready.
+    """
+    asyncio.run(_serve(wanted, told, lifeline))
+
+
+async def _serve(wanted: Wanted, told: int, lifeline: int) -> None:
+    asyncio.get_running_loop().add_reader(lifeline, os._exit, 0)
+    failpoints.arm(wanted.failpoints)
+    settings = _settings(wanted)
+    async with Replica(settings, model=Model(), surfaces=False) as replica:
+        await replica.deploy(agent(Ledger(Path(wanted.ledger)), takes=wanted.takes, version=wanted.tool_version))
+        app = create_app(replica.database, settings, defaults=replica.defaults, status=replica.status)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        ready = {"number": wanted.number, "port": runner.addresses[0][1], "worker": replica.worker.worker_id}
+        os.write(told, (json.dumps(ready) + "\n").encode())
+        await asyncio.Event().wait()
+
+
+def _settings(wanted: Wanted) -> Settings:
+    """Settings for this purpose alone: no variable of the environment's reaches the servers."""
+    for name in [name for name in os.environ if name.startswith(("COUNTERSIGN_", "SLACK_", "OPENAI_", "ANTHROPIC_"))]:
+        del os.environ[name]
+    return Settings(
+        database_url=wanted.database_url,
+        checkpoints=os.devnull,
+        concurrency=wanted.concurrency,
+        approval_webhook_secret=SecretStr(wanted.webhook_secret) if wanted.webhook_secret else None,
+    )

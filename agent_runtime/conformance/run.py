@@ -1,0 +1,157 @@
+"""Everything in turn on one scratch database: what `countersign conformance --database-url` does."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent_runtime.conformance import doors
+from agent_runtime.conformance.changes import Changes
+from agent_runtime.conformance.crashes import POINTS, SQLITE_POINTS, CrashRun, crashes
+from agent_runtime.conformance.doors import WEBHOOK_SECRET, Door
+from agent_runtime.conformance.figures import Finding
+from agent_runtime.conformance.ledger import Ledger
+from agent_runtime.conformance.parked import Parked
+from agent_runtime.conformance.people import People, people
+from agent_runtime.conformance.processes import Zygote, zygote
+from agent_runtime.conformance.races import Races
+from agent_runtime.conformance.replicas import Replicas, sleeper
+from agent_runtime.conformance.timers import Timers
+from agent_runtime.core.principal import Via
+from agent_runtime.errors import InvalidRequest
+from agent_runtime.store.approvals import list_approvals
+from agent_runtime.store.database import Database
+from agent_runtime.store.executions import list_executions
+
+OpenDoor = Callable[[Database], AbstractAsyncContextManager[Door]]
+"""Opens one more door on the database, such as Slack's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much is done. Zero leaves a part out."""
+
+    kills: int = 200
+    """At each failpoint."""
+    rounds: int = 1000
+    deadlines: int = 1000
+    replicas: int = 1000
+    kill_every: float = 3.0
+    changes: int = 50
+    sleepers: int = 8
+    parked: int = 10_000
+    patience: float = 600.0
+    points: tuple[str, ...] = ()
+    """The failpoints; all by default."""
+
+
+QUICK = Sizes(
+    kills=1, rounds=50, deadlines=100, replicas=40, kill_every=1.0, changes=5, sleepers=0, parked=100, patience=60
+)
+"""Under a minute on one core."""
+
+FULL = Sizes()
+
+_ANY_EXECUTION = list_executions(status=False, agent=False, after=False)
+_ANY_APPROVAL = list_approvals(pending=False, status=False, kind=False, after=False)
+
+
+@dataclass
+class Conformance:
+    """One run. `tell` gets each finding when it is made; `more` opens doors beside those of the runtime."""
+
+    database_url: str
+    sizes: Sizes = FULL
+    tell: Callable[[Finding], None] = lambda finding: None
+    more: dict[str, OpenDoor] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    async def run(self) -> Sequence[Finding]:
+        """Everything that has a size. Raises InvalidRequest where the database is not empty."""
+        with tempfile.TemporaryDirectory(prefix="countersign-conformance-") as folder:
+            async with await Database.open(self.database_url) as database:
+                await refuse_unless_empty(database)
+                async with zygote(self.database_url, Path(folder) / "effects") as forking:
+                    ledger = Ledger(Path(folder) / "effects")
+                    for part in (self._races, self._timers, self._changes, self._replicas, self._crashes):
+                        async with people(ledger) as present:
+                            self._made(await part(forking, present, database))
+                    for part in (self._sleeper, self._parked):
+                        async with people(ledger) as present:
+                            self._made(await part(forking, present, database))
+        return self.findings
+
+    def _made(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self.findings.append(finding)
+            self.tell(finding)
+
+    async def _races(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        if not self.sizes.rounds:
+            return ()
+        servers = [await forking.fork(webhook_secret=WEBHOOK_SECRET) for _ in range(2)]
+        async with _doors(database, present, [server.url for server in servers], self.more) as opened:
+            finding = await Races(database, present, servers[0].url, opened).run(self.sizes.rounds)
+        for server in servers:
+            await forking.kill(server)
+        return (finding,)
+
+    async def _timers(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        return await Timers(forking, present, database).run(self.sizes.deadlines) if self.sizes.deadlines else ()
+
+    async def _changes(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        return (await Changes(forking, present, database).run(self.sizes.changes),) if self.sizes.changes else ()
+
+    async def _replicas(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        if not self.sizes.replicas:
+            return ()
+        several = Replicas(forking, present, database)
+        return await several.run(self.sizes.replicas, kill_every=self.sizes.kill_every, within=self.sizes.patience)
+
+    async def _crashes(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        if not self.sizes.kills:
+            return ()
+        on_sqlite = SQLITE_POINTS if database.url.get_backend_name() == "sqlite" else ()
+        points = self.sizes.points or (*POINTS, *on_sqlite)
+        return await crashes(CrashRun(forking, present, database), points, self.sizes.kills)
+
+    async def _sleeper(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        return (await sleeper(forking, present, database, self.sizes.sleepers),) if self.sizes.sleepers else ()
+
+    async def _parked(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        if not self.sizes.parked:
+            return ()
+        parked = Parked(forking, present, database)
+        return (await parked.run(self.sizes.parked, within=self.sizes.patience),)
+
+
+async def refuse_unless_empty(database: Database) -> None:
+    """A run fills the database with executions and kills whoever serves it. Raises InvalidRequest."""
+    executions = await database.all(_ANY_EXECUTION, b_limit=1)
+    approvals = await database.all(_ANY_APPROVAL, b_limit=1)
+    if executions or approvals:
+        raise InvalidRequest(
+            "--database-url: this database is in use (it holds executions or approvals); name an empty one that may be "
+            "thrown away, such as sqlite+aiosqlite:////tmp/conformance.db"
+        )
+
+
+@asynccontextmanager
+async def _doors(
+    database: Database, present: People, urls: Sequence[str], more: dict[str, OpenDoor]
+) -> AsyncIterator[Sequence[tuple[str, Door]]]:
+    """Every door, in the order in which resolvers are dealt to them."""
+    async with AsyncExitStack() as opening:
+        opened = [
+            *((f"api {number}", doors.api(present.http, url)) for number, url in enumerate(urls, start=1)),
+            ("webhook", doors.webhook(present.http, urls[0])),
+            ("sdk", doors.database(database, Via.sdk)),
+            ("cli", doors.database(database, Via.cli)),
+            ("dashboard", doors.database(database, Via.dashboard)),
+        ]
+        for name, door in more.items():
+            opened.append((name, await opening.enter_async_context(door(database))))
+        yield opened
