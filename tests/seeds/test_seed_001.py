@@ -17,6 +17,7 @@ import agent_runtime
 from agent_runtime import Agent, AgentHandle, AgentRuntime
 from agent_runtime.core.approval import Outcome
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
+from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.settle import settle
 from agent_runtime.store.database import Database
 from bot.scripted_model import Call, Calls
@@ -261,6 +262,30 @@ async def test_killed_at_every_stage_of_a_gated_call(deploy: Deploy, model: Mode
             await approve(run)
             assert await run.output() == "Both done."
     assert deployment.happened == {f"{what} {name}": 1 for name in runs for what in ("mail", "deleted")}
+
+
+@pytest.mark.databases("postgresql")  # where the test moves the time, so that nobody waits for a lease
+async def test_killed_during_a_call_of_a_cancelled_execution(
+    deploy: Deploy, model: Model, live_database: Database
+) -> None:
+    """The cancellation asks nobody while the call runs; the crash leaves a question that nobody's silence answers."""
+    model.answers = mail_then_deletion
+    deployment = deploy("two_gates")
+    async with deployment.process("mail") as (process, outside):
+        started = await outside.post("/api/v1/execute/async/outreach", json.dumps({"prompt": "after"}))
+        run = Run(live_database, started.body["execution_id"])
+        await approve(run)
+        await process.says("holds after")
+        await live_database.write(cancel, run.execution_id, by=LOCAL_OPERATOR, via=Via.api)
+        assert await run.pending() == []
+    async with deployment.process():
+        [doubt] = await run.asks()
+    assert (doubt.kind, doubt.tool_name) == ("in_doubt", "send_email_blast")
+    await live_database.write(
+        settle, doubt.approval_request_id, Outcome.happened, by=LOCAL_OPERATOR, via=Via.api, result={"sent": 3}
+    )
+    assert ((await run.execution()).status, (await run.step()).status) == ("cancelled", "succeeded")
+    assert deployment.happened == {"mail after": 1}
 
 
 async def asks_about(run: Run, tool_name: str) -> bool:
