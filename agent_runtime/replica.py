@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
@@ -19,7 +19,6 @@ from agent_runtime.audit.sealer import Sealer
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.delivery.outbox import Outbox
-from agent_runtime.delivery.webhooks import Webhooks, webhooks
 from agent_runtime.engine.liveness import WorkerLock, lock_folder
 from agent_runtime.engine.model import ChatModel, Model, Provider
 from agent_runtime.engine.scheduler import Clockwork
@@ -30,6 +29,9 @@ from agent_runtime.policy_file import load_policy_file
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database, system_clock
 from agent_runtime.surface import Surface
+
+if TYPE_CHECKING:
+    from agent_runtime.delivery.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +101,8 @@ class Replica:
             if (lock := self._hold_lock()) is not None:
                 opening.enter_context(lock)
             if self._callbacks or self.settings.notify_secret is not None:
+                from agent_runtime.delivery.webhooks import webhooks  # with an HTTP client, which is slow to import
+
                 self.webhooks = await opening.enter_async_context(webhooks(self.database, self.settings))
             opening.push_async_callback(self._end_background)
             if self.webhooks is not None:

@@ -16,7 +16,6 @@ from agent_runtime.sdk.handles import AgentHandle
 from agent_runtime.sdk.local import LocalExecutions
 from agent_runtime.sdk.logs import keep_quiet
 from agent_runtime.sdk.loops import Home, awaiting, background, blocking
-from agent_runtime.sdk.remote import RemoteExecutions
 from agent_runtime.sdk.results import AgentResult
 from agent_runtime.sdk.signals import Stop, told_to_stop, wait_until_told
 from agent_runtime.sdk.streaming import AgentStream
@@ -214,6 +213,8 @@ class AgentRuntime:
     async def _open(self) -> Executions:
         keep_quiet()
         if self._server_url:
+            from agent_runtime.sdk.remote import RemoteExecutions  # with an HTTP client, which is slow to import
+
             return RemoteExecutions(self._server_url, self.settings.api_token)
         return LocalExecutions(await Replica(self.settings, **self._parts).__aenter__())
 

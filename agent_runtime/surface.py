@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agent_runtime.core.policy import Approval
 from agent_runtime.core.principal import Actor
 from agent_runtime.delivery.notifier import Notifier
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 
 class Surface(Protocol):
