@@ -48,10 +48,16 @@ PENDING_REVIEWS = {
     "sqlite": _PENDING_REVIEWS.format(
         quote="json_quote",
         joined="group_concat(step, ',')",
-        asserted="CASE WHEN execution_id IS NULL THEN context -> '$.asserted.context' END",
+        # Without the operators -> and ->>, which SQLite has since 3.38 only.
+        asserted="CASE WHEN execution_id IS NULL THEN json_extract(context, '$.asserted.context') END",
         asserted_text="a.asserted",
-        agent_context="a.asserted -> '$.agent_context'",
-        timestamp="a.asserted ->> '$.timestamp'",
+        agent_context="""CASE json_type(a.asserted, '$.agent_context')
+            WHEN 'text' THEN json_quote(json_extract(a.asserted, '$.agent_context'))
+            WHEN 'true' THEN 'true'
+            WHEN 'false' THEN 'false'
+            ELSE CAST(json_extract(a.asserted, '$.agent_context') AS text)
+        END""",
+        timestamp="CAST(json_extract(a.asserted, '$.timestamp') AS text)",
         seconds="strftime('%Y-%m-%dT%H:%M:%S', a.created_at / 1000000, 'unixepoch')",
     ),
     "postgresql": _PENDING_REVIEWS.format(

@@ -13,6 +13,7 @@ from agent_runtime.core.shown import Paths, masked, without_secret_edits
 
 __all__ = ["Paths", "masked", "shown_arguments", "shown_result", "without_secret_edits"]
 
+
 def shown_arguments(step: Step, paths: Paths) -> Any:
     """The arguments of a call; None for a step that is none."""
     return masked(json.loads(step.arguments), paths) if step.kind == StepKind.tool else None

@@ -132,6 +132,18 @@ async def test_an_execution_s_state_is_its_context(api: Api, world: World, datab
     assert seen["status"] == listed["status"] == "waiting"
 
 
+async def test_any_json_value_is_a_context(api: Api, database_url: str) -> None:
+    values = {"a": {"x": [1]}, "b": [1, "two"], "c": 'say "hi"', "d": 1.5, "e": True, "f": False, "g": 0}
+    for name, value in values.items():
+        asked = {"request_id": name, "action_description": "x", "agent_context": value, "timestamp": 1.5}
+        assert (await api.post("/pending", asked)).json["agent_context"] == value
+    rows = await view(database_url)
+    assert {row["request_id"]: json.loads(row["agent_context"]) for row in rows} == values
+    assert {row["timestamp"] for row in rows} == {"1.5"}
+    await api.post("/pending", {"request_id": "h", "action_description": "x"})
+    assert json.loads((await view(database_url))[-1]["agent_context"]) == {}
+
+
 async def test_an_escaped_nul_breaks_no_view(api: Api, database_url: str) -> None:
     body = json.dumps({**REQUEST, "agent_context": {"x": "a\u0000b"}}).encode()
     assert (await api.post("/pending", body)).status in {201, 422}

@@ -36,7 +36,12 @@ SELECT
     a.approval_request_id AS request_id,
     a.title AS action_description,
     CASE WHEN a.execution_id IS NULL
-        THEN coalesce(a.asserted -> '$.agent_context', a.asserted, '{}')
+        THEN coalesce(CASE json_type(a.asserted, '$.agent_context')
+            WHEN 'text' THEN json_quote(json_extract(a.asserted, '$.agent_context'))
+            WHEN 'true' THEN 'true'
+            WHEN 'false' THEN 'false'
+            ELSE CAST(json_extract(a.asserted, '$.agent_context') AS text)
+        END, a.asserted, '{}')
         ELSE '{"agent":' || json_quote(a.agent) || ',"agent_version":' || json_quote(a.agent_version)
             || ',"execution_id":' || json_quote(a.execution_id) || ',"requested_by":' || json_quote(a.requested_by)
             || ',"tool_name":' || json_quote(a.tool_name) || ',"arguments":' || a.arguments
@@ -51,13 +56,13 @@ SELECT
             ) before), '') || ']}'
     END AS agent_context,
     coalesce(
-        a.asserted ->> '$.timestamp',
+        CAST(json_extract(a.asserted, '$.timestamp') AS text),
         strftime('%Y-%m-%dT%H:%M:%S', a.created_at / 1000000, 'unixepoch')
             || '.' || substr(CAST(1000000 + a.created_at % 1000000 AS text), 2) || 'Z'
     ) AS timestamp,
     CASE a.status WHEN 'pending' THEN 'waiting' ELSE a.status END AS status
 FROM (
-    SELECT *, CASE WHEN execution_id IS NULL THEN context -> '$.asserted.context' END AS asserted
+    SELECT *, CASE WHEN execution_id IS NULL THEN json_extract(context, '$.asserted.context') END AS asserted
     FROM approvals
 ) a LEFT JOIN executions e ON e.execution_id = a.execution_id
 """,
