@@ -66,6 +66,12 @@ class NotFound(CountersignError):
     status, slug = 404, "not-found"
 
 
+class LostInRestore(NotFound):
+    """This was made after the backup that the database was restored from, and is lost."""
+
+    slug = "lost-in-restore"
+
+
 class Conflict(CountersignError):
     """The request contradicts what is recorded."""
 

@@ -44,6 +44,13 @@ def dead_workers(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir() if _free(entry)]
 
 
+def live_workers(folder: Path) -> list[str]:
+    """Ids of workers whose process runs."""
+    if not folder.is_dir():
+        return []
+    return [entry.name for entry in folder.iterdir() if not _free(entry)]
+
+
 def forget(folder: Path, worker_id: str) -> None:
     """Removes the lock file of a dead worker whose claims were taken over."""
     (folder / worker_id).unlink(missing_ok=True)

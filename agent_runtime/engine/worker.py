@@ -27,6 +27,7 @@ from agent_runtime.engine.reasoners import Reasoners
 from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.errors import LostClaim, ModelUnavailable, Overloaded, Stopped, StoreUnavailable
 from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, hold_back, release_parked, retry_later
+from agent_runtime.operations.restore import ask_after_restore
 from agent_runtime.store.agents import BEAT, INSERT_WORKER
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION, claim_queued
@@ -74,6 +75,7 @@ class Worker:
     result_limit: int = RESULT_LIMIT
     _unattended: dict[str, int] = field(default_factory=dict)
     _stopping: bool = False
+    _asked_after_restore: bool = False
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: Calls = field(init=False)
@@ -106,6 +108,7 @@ class Worker:
                 while not self._stopping:
                     woken.clear()
                     try:
+                        await self._ask_after_restore()
                         full = await self._claim()
                     except Exception:
                         log.exception("worker: could not claim; trying again at the next wake")
@@ -137,6 +140,13 @@ class Worker:
         finally:
             self._functions.close()
             self._drained.set()
+
+    async def _ask_after_restore(self) -> None:
+        """Once: nobody restores a database that is served."""
+        if not self._asked_after_restore:
+            while await self.database.write(ask_after_restore, self.defaults):
+                pass
+            self._asked_after_restore = True
 
     async def _claim(self) -> bool:
         """Claims what it has room for; whether there may be more at once."""

@@ -12,12 +12,13 @@ from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Decisio
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.deciding import Counted, Ended, Fits, Repeated, decide
 from agent_runtime.core.duration import SECOND
+from agent_runtime.core.epochs import unknown
 from agent_runtime.core.execution import LEASE, StepStatus
 from agent_runtime.core.journal import answer, refusal
 from agent_runtime.core.ladder import was_warned
 from agent_runtime.core.policy import eligible_reviewers
 from agent_runtime.core.principal import SYSTEM, Actor, Via
-from agent_runtime.errors import NotAuthorized, NotFound
+from agent_runtime.errors import NotAuthorized
 from agent_runtime.operations.announce import announce, news_of_end
 from agent_runtime.store.approvals import (
     END_APPROVAL,
@@ -26,6 +27,7 @@ from agent_runtime.store.approvals import (
     TOUCH_APPROVAL,
     VOTES,
 )
+from agent_runtime.store.epochs import EPOCHS
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import GATE_CLOSED, GATE_CLOSED_WAKES
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS, enqueue
@@ -94,7 +96,7 @@ def load(tx: Tx, approval_request_id: str) -> ApprovalRequest:
     """The approval, its row locked; raises NotFound."""
     approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=approval_request_id)
     if approval is None:
-        raise NotFound(f"no approval has the id {approval_request_id!r}")
+        raise unknown("approval", approval_request_id, tx.all(EPOCHS))
     return approval
 
 
@@ -104,6 +106,23 @@ def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via:
     Shared by every verb that ends an approval (resolve, expire, settle, cancel). Raises what `already_resolved` says
     where another transaction was first.
     """
+    ended = _close(tx, approval, transition, by=by, via=via)
+    if ended.execution_id is not None:
+        _answer_step(tx, ended)
+        let_go_on(tx, ended.execution_id)
+        if ended.origin:
+            enqueue(tx, EXECUTION_PROGRESS, ended.execution_id)
+    return ended
+
+
+def replaced(tx: Tx, approval: ApprovalRequest, *, by: Actor, via: Via, why: str) -> ApprovalRequest:
+    """Withdraws an approval in whose place another one is asked, which its step waits for already."""
+    resolution = {"by": by.principal, "via": via.value, "feedback": why}
+    return _close(tx, approval, Ended(ApprovalStatus.cancelled, resolution), by=by, via=via)
+
+
+def _close(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via: Via) -> ApprovalRequest:
+    """Ends the approval itself."""
     ended = tx.run(
         END_APPROVAL,
         b_id=approval.approval_request_id,
@@ -135,11 +154,6 @@ def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via:
     announce(tx, ended, news_of_end(ended))
     tx.wake("approvals")
     tx.wake(f"approval:{ended.approval_request_id}")
-    if ended.execution_id is not None:
-        _answer_step(tx, ended)
-        let_go_on(tx, ended.execution_id)
-        if ended.origin:
-            enqueue(tx, EXECUTION_PROGRESS, ended.execution_id)
     return ended
 
 

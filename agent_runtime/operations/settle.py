@@ -20,6 +20,7 @@ from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Asker, Question, begin, hold, request
 from agent_runtime.operations.resolve import Resolution, end, load, refusals_recorded
 from agent_runtime.store.approvals import GET_APPROVAL, TOUCH_APPROVAL
+from agent_runtime.store.epochs import LET_GO
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import LOCK_EXECUTION, REOPEN
 from agent_runtime.store.outbox import APPROVAL_CARD, enqueue
@@ -69,6 +70,8 @@ def settle(
     execution = tx.one(LOCK_EXECUTION, b_id=doubt.execution_id)
     if execution is None:
         return Resolution(ended)
+    if doubt.position is None and tx.run(LET_GO, b_id=execution.execution_id):
+        tx.wake("queued")
     if execution.terminal and outcome is not Outcome.happened:
         _answer(tx, doubt, StepStatus.failed, {"error": "in doubt; a person settled it after the end: not run again"})
     elif outcome is Outcome.happened:

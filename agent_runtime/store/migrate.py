@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_runtime.errors import SchemaMismatch, StoreUnavailable
-from agent_runtime.store.revision import HEAD, VERSION_TABLE
+from agent_runtime.store.damage import find_damage
+from agent_runtime.store.revision import HEAD, VERSION_TABLE, is_served
 from agent_runtime.store.sqlite import connect
 from agent_runtime.store.url import parse_database_url
 
@@ -38,7 +39,7 @@ def upgrade_database(database_url: str) -> None:
     url = parse_database_url(database_url)
     if url.get_backend_name() == "sqlite":
         path = Path(url.database or "")
-        _found_in_file(path)
+        _refuse_newer(_found_in_file(path))
         upgrade_sqlite(path)
     else:
         asyncio.run(_upgrade_found(url))
@@ -118,21 +119,34 @@ def _config(connection: Connection) -> Config:
 
 
 def _needs_schema(found: str | None) -> bool:
-    """Whether the schema is to be created; raises SchemaMismatch for one that this version cannot work with."""
+    """Whether the schema is to be created; raises SchemaMismatch for one that this version cannot work with.
+
+    The next revision is no hindrance: it only adds, so that servers of this version go on while others are deployed.
+    """
+    if found is not None and is_served(found):
+        return False
     if found is not None and found < HEAD:
         raise SchemaMismatch(
             f"the database is at revision {found}, this version needs {HEAD}; run `countersign db upgrade`"
         )
-    if found is not None and found != HEAD:
+    if found is not None:
         raise SchemaMismatch(
-            f"the database is at revision {found}, which is newer than this version's {HEAD}; run the version that "
-            "upgraded it"
+            f"the database is at revision {found}, which is newer than this version's {HEAD} by more than one step; "
+            "run the version that upgraded it"
         )
-    return found is None
+    return True
+
+
+def _refuse_newer(found: str | None) -> None:
+    """A newer version's migrations are not known here."""
+    if found is not None and found > HEAD:
+        raise SchemaMismatch(
+            f"the database is at revision {found}, newer than this version's {HEAD}; nothing was changed"
+        )
 
 
 async def _upgrade_found(url: URL) -> None:
-    await _found_on_server(url)
+    _refuse_newer(await _found_on_server(url))
     await upgrade_postgres(url)
 
 
@@ -159,9 +173,8 @@ def _found_in_file(path: Path) -> str | None:
     """
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection:
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                raise StoreUnavailable(f"the database {path.name} is corrupt ({found}); restore it from a backup")
+            if damage := find_damage(connection, path.stat().st_size):
+                raise StoreUnavailable(f"the database {path.name} is corrupt ({damage}); restore it from a backup")
             named = connection.execute(
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.epochs import unknown
 from agent_runtime.core.execution import Execution
 from agent_runtime.core.ids import APPROVAL_REQUEST_ID
 from agent_runtime.errors import NotFound
 from agent_runtime.store.approvals import GET_APPROVAL
 from agent_runtime.store.database import Database
+from agent_runtime.store.epochs import EPOCHS
 from agent_runtime.store.executions import GET_EXECUTION
 from agent_runtime.web.authentication import DATABASE
 
@@ -19,9 +21,11 @@ async def execution(request: web.Request) -> Execution:
     wanted = request.match_info["execution_id"]
     # No id has another form, and some texts no database takes.
     if APPROVAL_REQUEST_ID.fullmatch(wanted):
-        found = await request.app[DATABASE].one(GET_EXECUTION, b_id=wanted)
+        database = request.app[DATABASE]
+        found = await database.one(GET_EXECUTION, b_id=wanted)
         if found is not None:
             return found
+        raise unknown("execution", wanted, await database.all(EPOCHS))
     raise NotFound("no execution has this id")
 
 
@@ -36,4 +40,5 @@ async def approval_called(database: Database, approval_request_id: str) -> Appro
         found = await database.one(GET_APPROVAL, b_id=approval_request_id)
         if found is not None:
             return found
+        raise unknown("approval", approval_request_id, await database.all(EPOCHS))
     raise NotFound("no approval has this id")

@@ -11,7 +11,7 @@ from aiohttp import web
 from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.agents import LIVE_WORKERS
 from agent_runtime.store.database import Database
-from agent_runtime.store.revision import HEAD, REVISION
+from agent_runtime.store.revision import HEAD, REVISION, is_served
 from agent_runtime.store.serving import WORKER_HORIZON
 from agent_runtime.store.switches import SWITCHES
 from agent_runtime.web.answers import HealthAnswer, ReadyAnswer
@@ -50,7 +50,7 @@ async def _looked_at(database: Database) -> dict[str, Any]:
     found = revision.version_num if revision is not None else "none"
     return {
         "database": "ok",
-        "schema": "ok" if found == HEAD else f"at {found}, this version needs {HEAD}; run `countersign db upgrade`",
+        "schema": "ok" if is_served(found) else f"at {found}, this version needs {HEAD}; run `countersign db upgrade`",
         "worker": "ok" if workers else "no worker is alive; start `countersign serve --agents …`",
         "stopped": [switch.scope for switch in stopped],
     }

@@ -11,7 +11,7 @@ from agent_runtime.store.access import TOKENS
 from agent_runtime.store.agents import DEFINITIONS
 from agent_runtime.store.database import Database
 from agent_runtime.store.inspection import Inspection, inspect_database
-from agent_runtime.store.revision import HEAD
+from agent_runtime.store.revision import HEAD, is_served
 from bot.checks.finding import Finding, bad, good, note
 
 ABOUT = "database"
@@ -30,7 +30,7 @@ async def check_database(database_url: str) -> tuple[list[Finding], Held]:
     try:
         found = await inspect_database(database_url)
         findings = _findings(found)
-        usable = found.revision == HEAD
+        usable = found.revision is not None and is_served(found.revision)
         return findings, await _held(database_url) if usable else Held()
     except CountersignError as error:
         return [bad(ABOUT, error.message, "correct COUNTERSIGN_DATABASE_URL, or what it names")], Held()
@@ -54,7 +54,7 @@ def _findings(found: Inspection) -> list[Finding]:
         return [
             bad(ABOUT, f"{found.where} is at revision {found.revision}, not {HEAD}", "run `countersign db upgrade`")
         ]
-    if found.revision > HEAD:
+    if found.revision > HEAD and not is_served(found.revision):
         return [
             bad(
                 ABOUT,

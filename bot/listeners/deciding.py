@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import structlog
 
 from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.epochs import unknown
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.delivery.views import approval_view
 from agent_runtime.errors import (
@@ -20,6 +21,7 @@ from agent_runtime.errors import (
     StaleDigest,
 )
 from agent_runtime.operations.resolve import record_refused
+from agent_runtime.store.epochs import EPOCHS
 from agent_runtime.store.tx import Tx
 from bot.listeners.answers import tell
 from bot.listeners.context import Context
@@ -104,8 +106,11 @@ async def _refuse(context: Context, interaction: Interaction, person: Person, er
         reason=error.slug,
     )
     approval = None
-    if interaction.shown is not None and not isinstance(error, NotFound):
+    if interaction.shown is not None:
         try:
+            if isinstance(error, NotFound):
+                epochs = await context.database.all(EPOCHS)
+                error = unknown("approval", interaction.shown.approval_request_id, epochs)
             view = await approval_view(context.database, interaction.shown.approval_request_id)
             approval = view.approval if view is not None else None
             if isinstance(error, NotAuthorized) and error.leaves is None and approval is not None:

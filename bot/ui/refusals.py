@@ -9,6 +9,7 @@ from agent_runtime.errors import (
     AlreadyResolved,
     ApprovalExpired,
     CountersignError,
+    LostInRestore,
     NotAuthorized,
     NotFound,
     Overloaded,
@@ -60,6 +61,8 @@ def _words(error: CountersignError, approval: ApprovalRequest | None, workspace:
         return _ended(approval, workspace)
     if isinstance(error, StaleDigest):
         return "⚠️ What this card shows is not what stands now. It is being redrawn: look again before you decide."
+    if isinstance(error, LostInRestore):
+        return f"⚠️ {escape(plain(_sentence(error.message), _REASON_LIMIT))}"
     if isinstance(error, NotFound):
         return "⚠️ This server does not know that approval; it may belong to another one."
     if isinstance(error, NotAuthorized):
