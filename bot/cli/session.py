@@ -26,8 +26,10 @@ def on_database(work: Callable[[Database], Awaitable[R]], *, create: bool = Fals
     """Runs `work` on `database_url`, or the database of the settings. Only with `create` is a SQLite file made that is
     not there: a command in the wrong folder is to say so, not to find nothing in a new, empty database.
     """
+    from agent_runtime.sdk.logs import keep_quiet
     from agent_runtime.store.database import Database
 
+    keep_quiet()
     url = database_url or runtime_settings().database_url
     if not create:
         _require_file(url)

@@ -45,8 +45,10 @@ def manifest(
 
 def doctor(as_json: Json = False) -> None:
     """Check settings, database, Slack and model, and say what to do; exit status 1 where something cannot work."""
+    from agent_runtime.sdk.logs import keep_quiet
     from bot.checks.finding import well
 
+    keep_quiet()
     findings = asyncio.run(_examine())
     if as_json:
         show_json({"ok": well(findings), "findings": [finding.as_json() for finding in findings]})

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.process import complete
+
 PATIENCE = 60.0
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,11 +51,14 @@ class Command:
 
     async def __call__(self, *arguments: str, typed: str = "", **settings: str) -> Answer:
         """Runs it to its end. `typed` is its standard input; `settings` are variables for this once."""
-        process = await self.start(*arguments, **settings)
-        async with asyncio.timeout(PATIENCE):
-            out, err = await process.communicate(typed.encode())
-        assert process.returncode is not None
-        return Answer(process.returncode, out.decode(), err.decode())
+        ran = await complete(
+            [sys.executable, "-m", "bot", *arguments],
+            settings=environment() | self.settings | settings,
+            folder=self.folder,
+            typed=typed,
+            within=PATIENCE,
+        )
+        return Answer(ran.status, ran.out, ran.err)
 
     async def done(self, *arguments: str, **settings: str) -> Answer:
         """Runs it, and it ends well."""

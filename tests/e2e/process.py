@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from tests.e2e.waiting import until
+from tests.forks import Process, launch
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -33,7 +33,8 @@ def environment(**settings: str) -> dict[str, str]:
 class ProductProcess:
     """A process whose standard input is a pipe of ours: it ends when we do."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
+    lifeline: int
     output: Path
     log: Path
 
@@ -44,16 +45,10 @@ class ProductProcess:
         """Starts it in `folder`, where its standard output and error go into files that begin with `name`."""
         output, log = folder / f"{name}.out", folder / f"{name}.log"
         with output.open("wb") as out, log.open("ab") as err:
-            process = subprocess.Popen(
-                [*command],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                cwd=folder,
-                env=dict(settings),
-                start_new_session=True,
-            )
-        return cls(process, output, log)
+            lifeline, held = os.pipe()
+            with open(lifeline, "rb") as stdin:
+                process = launch(command, settings=settings, folder=folder, streams=(stdin, out, err))
+        return cls(process, held, output, log)
 
     @property
     def pid(self) -> int:
@@ -92,7 +87,7 @@ class ProductProcess:
             return None if status is None else (status,)
 
         (status,) = await until(gone, f"process {self.pid} ends", within=within, explain=self.tail)
-        self._close_input()
+        self.close_input()
         return status
 
     def abandon(self) -> None:
@@ -100,16 +95,17 @@ class ProductProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self._close_input()
+        self.close_input()
+
+    def close_input(self) -> None:
+        """Ends its standard input, as the end of its parent would."""
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
 
     def _signal(self, signum: signal.Signals) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signum)
-
-    def _close_input(self) -> None:
-        if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +117,35 @@ class Ran:
     err: str
 
 
-async def run(*arguments: str, settings: Mapping[str, str], folder: Path, within: float = 30.0) -> Ran:
+async def run(*arguments: str, settings: Mapping[str, str], folder: Path) -> Ran:
     """`countersign ARGUMENTS` to its end, in `folder`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bot",
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(settings),
-        cwd=folder,
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), within)
-    except TimeoutError:
-        process.kill()
-        out, err = await process.communicate()
-        raise AssertionError(f"{arguments} did not end within {within} s:\n{out.decode()}{err.decode()}") from None
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    return await complete([sys.executable, "-m", "bot", *arguments], settings=settings, folder=folder)
+
+
+async def complete(
+    command: Sequence[str], *, settings: Mapping[str, str], folder: Path, typed: str = "", within: float = 60.0
+) -> Ran:
+    """Runs a command to its end in `folder`; `typed` is its standard input."""
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(typed.encode())
+        given.seek(0)
+        process = launch(command, settings=settings, folder=folder, streams=(given, out, err))
+
+        def said() -> tuple[str, str]:
+            return tuple(_whole(stream) for stream in (out, err))  # type: ignore[return-value]
+
+        async def status() -> tuple[int] | None:
+            found = process.poll()
+            return None if found is None else (found,)
+
+        try:
+            (ended,) = await until(status, f"{command} ends", within=within, explain=lambda: "".join(said()))
+        finally:
+            process.kill()
+            process.wait()
+        return Ran(ended, *said())
+
+
+def _whole(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode()

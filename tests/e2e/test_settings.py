@@ -211,8 +211,7 @@ async def test_a_signal_stops_it_cleanly(start: Start, signum: signal.Signals) -
 async def test_it_ends_with_its_parent(start: Start) -> None:
     """The pipe at its standard input is all that ties it to its parent, and survives the parent's kill -9."""
     server, _ = await start(*SAMPLE)
-    assert server.process.stdin is not None
-    server.process.stdin.close()
+    server.close_input()
     assert await server.ended() == 0
 
 
