@@ -6,7 +6,7 @@ from sqlalchemy import BindParameter, and_, bindparam, insert, null, or_, select
 
 from agent_runtime.core.approval import ApprovalRequest, Vote
 from agent_runtime.store.rows import approval_request, column_names
-from agent_runtime.store.schema import approvals, decisions
+from agent_runtime.store.schema import approvals, decisions, executions
 from agent_runtime.store.statement import Q
 
 _a = approvals.c
@@ -98,14 +98,26 @@ CLIMB = Q(
 )
 """The ladder moves: the only statement that writes deadlines after the request."""
 
+_due = and_(_a.status == "pending", _a.next_due_at <= bindparam("b_now"))
+_next = select(_a.execution_id).where(_due).order_by(_a.next_due_at).limit(bindparam("b_limit")).subquery("oldest")
+_execution = (
+    select(executions.c.execution_id)
+    .where(executions.c.execution_id == _next.c.execution_id)
+    .with_for_update(skip_locked=True)
+    .scalar_subquery()
+)
+_held = select(_execution.label("execution_id")).select_from(_next).cte("held")
 DUE = Q(
     select(*_all)
-    .where(_a.status == "pending", _a.next_due_at <= bindparam("b_now"))
+    .where(_due, or_(_a.execution_id.is_(None), _a.execution_id.in_(select(_held.c.execution_id))))
     .order_by(_a.next_due_at)
     .limit(bindparam("b_limit"))
     .with_for_update(skip_locked=True),
     approval_request,
 )
+"""Executions are locked before their approvals, as by every batch, and what others hold is passed over: a sweep holds
+rows and waits for none, so nobody waits in a circle with it.
+"""
 
 DECIDED = Q(
     select(*_all)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import func, literal_column, select
 
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.duration import DAY, HOUR, MINUTE, SECOND
@@ -17,12 +19,15 @@ from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import ApprovalExpired, NotAuthorized
 from agent_runtime.operations.claim import SWEPT
 from agent_runtime.operations.extend import extend
+from agent_runtime.operations.resolve import Resolution, load, resolve
 from agent_runtime.operations.sweep import Swept, start_clock, sweep
-from agent_runtime.store.approvals import GET_APPROVAL_FOR_UPDATE
+from agent_runtime.store.approvals import CLIMB, GET_APPROVAL_FOR_UPDATE
 from agent_runtime.store.database import Database
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, DUE_DELIVERIES
+from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
 from tests.clock import Clock
+from tests.conftest import OpenDatabase
 from tests.flow import APPROVE, POLICY, Flow, gated
 from tests.samples import REVIEWERS, reviewer
 
@@ -295,3 +300,73 @@ async def test_a_claim_that_lapsed_is_given_to_others(database: Database, clock:
     assert taken.taken_over == (1 if late >= 0 else 0)
     assert (await flow.execution()).status == ("queued" if late >= 0 else "running")
     assert await flow.types(seen) == (["execution.taken_over"] if late >= 0 else [])
+
+
+# --- beside decisions ---------------------------------------------------------------------------------------
+
+DEADLOCK_CHECK = 1.0
+"""Seconds after which PostgreSQL looks for those who wait in a circle, and a batch no longer waits for a lock."""
+
+_WAIT = Q(select(func.pg_sleep(literal_column("0.4")).label("slept")))
+
+
+def slowly_decided(tx: Tx, approval_request_id: str, runs: list[str]) -> Resolution:
+    """A decision at the very instant: its execution is locked by the batch, and the approval a moment later."""
+    runs.append(approval_request_id)
+    tx.one(_WAIT)
+    return resolve(tx, approval_request_id, APPROVE, by=LOCAL_OPERATOR, via=Via.api)
+
+
+@pytest.mark.databases("postgresql")
+async def test_a_sweep_never_waits_in_a_circle_with_a_decision(
+    database: Database, open_database: OpenDatabase, clock: Clock
+) -> None:
+    """It passes over what somebody works on just now; that comes to its end unhindered, and is not run again."""
+    flow = await Flow.asked(database, gated(policy=TIMED))
+    approval_request_id = (await flow.approval()).approval_request_id
+    await clock.advance(HOUR)
+    other, runs = await open_database(), list[str]()
+    deciding = asyncio.create_task(other.write(slowly_decided, approval_request_id, runs))
+    while not runs:
+        await asyncio.sleep(0.01)
+    assert await database.write(sweep) == Swept()
+    assert not deciding.done(), "it did not wait"
+    with pytest.raises(ApprovalExpired):
+        await deciding
+    assert len(runs) == 1, "not run again after a check for deadlocks"
+    assert await database.write(sweep) == Swept(expired=1)
+
+
+@pytest.mark.databases("postgresql")
+async def test_sweeps_and_decisions_at_the_same_instant(database: Database, open_database: OpenDatabase) -> None:
+    """Each approval ends once, and nobody comes to wait until the check for deadlocks."""
+    processes = [database, await open_database()]
+    flows = [await Flow.asked(database, gated(policy=replace(POLICY, expires_after=HOUR))) for _ in range(24)]
+    ids = [(await flow.approval()).approval_request_id for flow in flows]
+    expiring = [processes[number % 2].write(due_now, identifier) for number, identifier in enumerate(ids)]
+    await asyncio.gather(*expiring)
+    began = time.monotonic()
+    decided = [
+        processes[number % 2].write(resolve, one, APPROVE, by=LOCAL_OPERATOR, via=Via.api)
+        for number, one in enumerate(ids)
+    ]
+    swept = [process.write(sweep) for process in processes * 4]
+    answers = await asyncio.gather(*swept, *decided, return_exceptions=True)
+    assert [answer for answer in answers if isinstance(answer, BaseException)] == []
+    assert [(await flow.approval()).status for flow in flows] == ["approved"] * len(flows)
+    assert time.monotonic() - began < DEADLOCK_CHECK
+
+
+def due_now(tx: Tx, approval_request_id: str) -> None:
+    """Something of its ladder is due, and not yet its expiry."""
+    approval = load(tx, approval_request_id)
+    tx.run(
+        CLIMB,
+        b_id=approval_request_id,
+        b_clock=approval.clock_started_at,
+        b_expires=approval.expires_at,
+        b_due=tx.now,
+        b_done=approval.rungs_done,
+        b_widened=0,
+        b_extensions=0,
+    )
