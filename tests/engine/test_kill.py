@@ -25,12 +25,10 @@ from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
 from tests.databases import copy_of_sqlite
+from tests.e2e.process import ProductProcess, environment
 from tests.engine.child import agent
 from tests.engine.running import Run, until
 from tests.flow import APPROVE
-
-ROOT = Path(__file__).parents[2]
-BY = {"by": LOCAL_OPERATOR, "via": Via.cli}
 
 
 @dataclass
@@ -42,20 +40,16 @@ class Deployment:
     database: Database
 
     @asynccontextmanager
-    async def child(self, stage: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+    async def child(self, stage: str = "") -> AsyncIterator[ProductProcess]:
         """A server process that is ready, and is killed at the end of the block at the latest."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.engine.child", self.database_url, str(self.ledger), stage),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        command = [sys.executable, "-m", "tests.engine.child", self.database_url, str(self.ledger), stage]
+        process = ProductProcess.start(command, environment(), self.ledger.parent, "child")
         try:
-            await says(process, "ready")
+            await process.says("ready")
             yield process
+            await process.kill()
         finally:
-            await kill(process)
+            process.abandon()
 
     @asynccontextmanager
     async def restarted(self) -> AsyncIterator[None]:
@@ -73,20 +67,6 @@ class Deployment:
     def effects(self) -> list[str]:
         """What happened, as the outside world knows it."""
         return self.ledger.read_text().splitlines()
-
-
-async def says(process: asyncio.subprocess.Process, word: str) -> None:
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        assert (await process.stdout.readline()).decode().strip() == word
-
-
-async def kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.send_signal(signal.SIGKILL)
-    await process.wait()
-    assert process.stdin is not None
-    process.stdin.close()
 
 
 @pytest.fixture
@@ -107,7 +87,9 @@ async def decide(run: Run, *positions: int) -> None:
 
 async def settle_all(run: Run, outcome: Outcome) -> None:
     for doubt in [one for one in await run.pending() if one.kind == "in_doubt"]:
-        await run.database.write(settle, doubt.approval_request_id, outcome, result="settled", **BY)
+        await run.database.write(
+            settle, doubt.approval_request_id, outcome, result="settled", by=LOCAL_OPERATOR, via=Via.cli
+        )
 
 
 async def approve_everything(database: Database, runs: list[Run]) -> None:
@@ -118,7 +100,9 @@ async def approve_everything(database: Database, runs: list[Run]) -> None:
             for run in runs:
                 for approval in await run.pending():
                     if approval.kind == "tool":
-                        await database.write(resolve, approval.approval_request_id, APPROVE, **BY)
+                        await database.write(
+                            resolve, approval.approval_request_id, APPROVE, by=LOCAL_OPERATOR, via=Via.cli
+                        )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), 0.02)
 
@@ -129,7 +113,7 @@ async def approve_everything(database: Database, runs: list[Run]) -> None:
 async def test_before_the_request_is_committed(deployment: Deployment) -> None:
     async with deployment.child("first reply") as process:
         run = await deployment.begin()
-        await says(process, "first reply")
+        await process.says("first reply")
     assert await run.approvals() == []
     async with deployment.restarted():
         await run.waits()
@@ -153,7 +137,7 @@ async def test_between_the_decision_and_the_resumption(deployment: Deployment) -
     async with deployment.child() as process:
         run = await deployment.begin()
         await run.waits()
-        process.send_signal(signal.SIGSTOP)
+        process.process.send_signal(signal.SIGSTOP)
         await decide(run, 1, 2)
         assert (await run.execution()).status == "queued"
     assert deployment.effects == []
@@ -171,7 +155,7 @@ async def test_around_the_effect(deployment: Deployment, stage: str, position: i
         run = await deployment.begin()
         await run.waits()
         await decide(run, position)
-        await says(process, stage)
+        await process.says(stage)
     assert len(deployment.effects) == before
     assert (await run.step(position)).status == "started"
     async with deployment.restarted():
@@ -197,7 +181,7 @@ async def test_after_the_result(deployment: Deployment) -> None:
         run = await deployment.begin()
         await run.waits()
         await decide(run, 1, 2)
-        await says(process, "second reply")
+        await process.says("second reply")
     async with deployment.restarted():
         assert await run.output() == "Done."
     assert len(deployment.effects) == 2

@@ -23,12 +23,10 @@ from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
 from tests.clock import Clock
+from tests.e2e.process import ProductProcess, environment
 from tests.engine.running import Run
-from tests.engine.test_kill import kill, says
 from tests.reasoners.child import claims
 from tests.reasoners.running import AGENT, asked, decide, notes
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -41,20 +39,16 @@ class Deployment:
     clock: Clock
 
     @asynccontextmanager
-    async def child(self, stage: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+    async def child(self, stage: str = "") -> AsyncIterator[ProductProcess]:
         """A server process that is ready, and is killed at the end of the block at the latest."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.reasoners.child", self.database_url, str(self.ledger), stage),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        command = [sys.executable, "-m", "tests.reasoners.child", self.database_url, str(self.ledger), stage]
+        process = ProductProcess.start(command, environment(), self.ledger.parent, "child")
         try:
-            await says(process, "ready")
+            await process.says("ready")
             yield process
+            await process.kill()
         finally:
-            await kill(process)
+            process.abandon()
         await self.lease_runs_out()
 
     async def lease_runs_out(self) -> None:
@@ -133,7 +127,7 @@ async def test_between_the_decision_and_the_resumption(deployment: Deployment) -
         run = await deployment.begin()
         await asked(run, "claim-1")
         await run.waits()
-        process.send_signal(signal.SIGSTOP)
+        process.process.send_signal(signal.SIGSTOP)
         await decide(run.database, "claim-1", feedback="Go.")
         assert (await run.execution()).status == "queued"
     assert await finished(deployment, run) == APPROVED
@@ -158,7 +152,7 @@ async def test_at_each_stage(deployment: Deployment, stage: str, again: dict[str
             await asked(run, "claim-1")
             await run.waits()
             await decide(run.database, "claim-1", feedback="Go.")
-        await says(process, stage)
+        await process.says(stage)
     async with deployment.restarted():
         if stage == "in ai":
             await asked(run, "claim-1")
