@@ -9,6 +9,7 @@ from typing import Any
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.canonical import JsonValue, canonical
 from agent_runtime.core.display import Rendered, direction_warning, homoglyph_warning, pretty, shorten, visible
+from agent_runtime.core.permit import PermitStatus
 from agent_runtime.core.principal import Via
 from agent_runtime.core.redaction import redact, redact_shown
 from agent_runtime.core.shown import asserted, given_context
@@ -138,6 +139,17 @@ def _words_of_outsider(approval: ApprovalRequest) -> list[str]:
 
 
 _ASSERTED = {"requested_by": "It says it asks for", "title": "It calls this"}
+
+
+PERMITS: Mapping[str, tuple[str, str, str]] = {
+    PermitStatus.claimed: ("▶️", "Claimed", "whoever asked may be running it now."),
+    PermitStatus.succeeded: ("✅", "It ran", "so it was reported."),
+    PermitStatus.failed: ("❌", "It failed", "says whoever asked."),
+    PermitStatus.in_doubt: ("❓", "In doubt", "nobody knows whether the call took effect; a newer card asks."),
+    PermitStatus.not_happened: ("↩️", "Asked again", "it did not happen; a newer card stands for this call."),
+    PermitStatus.stopped: ("⛔", "Stopped", "a person ended it; it does not run again."),
+}
+"""What became of a call that an outside agent runs: icon, word, sentence. Nobody here saw it run."""
 
 
 def nothing_runs(approval: ApprovalRequest) -> str:

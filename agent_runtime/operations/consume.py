@@ -23,6 +23,7 @@ from agent_runtime.core.principal import SYSTEM, Actor, Via
 from agent_runtime.errors import Conflict, InvalidRequest, NotAuthorized, StaleDigest
 from agent_runtime.operations.request import Asker, Question, begin
 from agent_runtime.operations.resolve import load
+from agent_runtime.operations.stop import require_running
 from agent_runtime.store.approvals import CONSUME_APPROVAL, GET_APPROVAL_FOR_UPDATE, TOUCH_APPROVAL
 from agent_runtime.store.events import record
 from agent_runtime.store.outbox import APPROVAL_CARD, enqueue
@@ -53,8 +54,8 @@ def claim_approval(
     """Gives the one permit of an approved request of kind external; the same key gets the same permit again.
 
     `digest` is that of what the agent is about to run, `life` the permit's, in microseconds. Raises NotFound,
-    NotAuthorized, InvalidRequest, and Conflict: not approved, another digest, claimed with another key, or approved
-    for too long.
+    NotAuthorized, InvalidRequest, Stopped where the stop switch covers the tool, and Conflict: not approved, another
+    digest, claimed with another key, or approved for too long.
     """
     approval = load(tx, approval_request_id)
     check_consumer(approval, by)
@@ -81,6 +82,7 @@ def claim_approval(
 def _grant(tx: Tx, approval: ApprovalRequest, attempt_key: str, life: int, *, by: Actor, via: Via) -> Claimed:
     if approval.valid_until is not None and tx.now >= approval.valid_until:
         raise Conflict(f"this approval could be used until {rfc3339(approval.valid_until)}; ask afresh")
+    require_running(tx, agent=approval.agent, tool=approval.tool_name)
     if tx.run(CONSUME_APPROVAL, b_id=approval.approval_request_id, b_now=tx.now) is None:
         raise Conflict("this approval was used before; ask afresh")
     salt = secrets.token_hex(16)

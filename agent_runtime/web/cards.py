@@ -147,7 +147,8 @@ def card_of(view: ApprovalView, *, by: Actor, refusal: str, now: int, whole: boo
         votes=_votes(view),
         ended=_ended(approval),
         outcome=_outcome(view),
-        settles_call=approval.kind == Kind.in_doubt and approval.position is not None,
+        settles_call=approval.kind == Kind.in_doubt
+        and (approval.position is not None or approval.execution_id is None),
         refusal=refusal or _refusal(approval, by),
     )
 
@@ -246,11 +247,14 @@ def _ended(approval: ApprovalRequest) -> Said | None:
 def _outcome(view: ApprovalView) -> str:
     """What became of the call that was asked about."""
     step, approval = view.step, view.approval
+    if view.permit is not None:
+        _, word, sentence = wording.PERMITS[view.permit.status]
+        return f"{word}: {sentence}"
     if approval.pending or approval.kind != Kind.tool or step is None:
         return ""
     if approval.status != ApprovalStatus.approved:
         return "Nothing ran."
-    if step.approval_request_id != approval.approval_request_id:
+    if step.approval_request_id != approval.approval_request_id and step.status != StepStatus.in_doubt:
         return "Asked again since."
     return _CALL.get(StepStatus(step.status), "")
 

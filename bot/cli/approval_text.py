@@ -26,6 +26,7 @@ def fields(approval: ApprovalRequest, votes: Sequence[Vote], now: int) -> Mappin
     return {
         "approval": approval.approval_request_id,
         "kind": "" if approval.kind == Kind.tool else approval.kind,
+        "tool": approval.tool_name if approval.kind == Kind.external else "",
         "execution": execution or approval.agent,
         "asked by": asked_by,
         "status": _status(approval),
@@ -50,7 +51,7 @@ def blocks(approval: ApprovalRequest, votes: Sequence[Vote]) -> Mapping[str, str
         "arguments, as edited by the reviewer" if edited else "arguments": wording.all_arguments(approval),
         "why it is asked": visible(why, multiline=True),
         "decisions": "\n".join(_vote(vote) for vote in votes),
-        "the agent says": visible(said, multiline=True),
+        wording.words_title(approval).lower(): visible(said, multiline=True),
     }
     return {title: lines for title, lines in shown.items() if lines}
 

@@ -67,25 +67,26 @@ def minimal_card(view: ApprovalView, workspace: Workspace) -> Message:
 
 
 def fits_on_card(approval: ApprovalRequest) -> bool:
-    """Whether a reader sees all arguments at once, so that the card may offer approval itself."""
-    return shown_arguments(approval, FOLDED_LINES, FOLDED_CHARACTERS).complete
+    """Whether a reader sees all arguments and what they would do, so that the card may offer approval itself."""
+    would_do = preview(approval, FOLDED_LINES, FOLDED_CHARACTERS)
+    seen = would_do is None or would_do.complete
+    return seen and shown_arguments(approval, FOLDED_LINES, FOLDED_CHARACTERS).complete
 
 
 def _pending(view: ApprovalView, workspace: Workspace, now: int) -> Blocks:
     approval = view.approval
     shown = shown_arguments(approval, FOLDED_LINES, FOLDED_CHARACTERS)
+    complete = fits_on_card(approval)
     blocks = [header(headline(approval)), fields(card_facts(view, workspace, now))]
     blocks += _alerts(approval)
     blocks += _why(approval)
     blocks.append(preformatted(shown.text))
-    if not shown.complete:
+    if not complete:
         blocks.append(context("Cut here. *Review* shows all of it, and approves."))
     elif approval.policy.risk == "high":
         blocks.append(context("High risk: *Review* shows everything once more, and approves."))
     blocks += _words(approval)
-    blocks.append(
-        actions(card_block_id(approval.approval_request_id), buttons.for_card(approval, complete=shown.complete))
-    )
+    blocks.append(actions(card_block_id(approval.approval_request_id), buttons.for_card(approval, complete=complete)))
     blocks.append(_footer(approval))
     return blocks
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.execution import Step, StepStatus
-from agent_runtime.core.permit import Permit, PermitStatus
-from agent_runtime.core.wording import value_of
+from agent_runtime.core.permit import Permit
+from agent_runtime.core.wording import PERMITS, value_of
 from agent_runtime.delivery.notifier import ApprovalView
 from bot.ui.blocks import preformatted, quoted, section
 from bot.ui.limits import FOLDED_CHARACTERS, FOLDED_LINES
@@ -32,21 +31,12 @@ def outcome_blocks(view: ApprovalView) -> Blocks:
 
 def _of_permit(approval: ApprovalRequest, permit: Permit) -> Blocks:
     """What whoever asked says became of the call; nobody here saw it run."""
-    blocks: Blocks = [section(_PERMITS[PermitStatus(permit.status)])]
+    icon, word, sentence = PERMITS[permit.status]
+    blocks: Blocks = [section(f"{icon} *{word}:* {sentence}")]
     if permit.result is None:
         return blocks
     shown = value_of(approval, json.loads(permit.result), FOLDED_LINES, FOLDED_CHARACTERS)
     return [*blocks, preformatted(shown)]
-
-
-_PERMITS: Mapping[PermitStatus, str] = {
-    PermitStatus.claimed: "▶️ *Claimed:* whoever asked may be running it now.",
-    PermitStatus.succeeded: "✅ *It ran,* says whoever asked.",
-    PermitStatus.failed: "❌ *It failed,* says whoever asked.",
-    PermitStatus.in_doubt: "❓ *In doubt:* nobody knows whether the call took effect; a newer card asks.",
-    PermitStatus.not_happened: "↩️ *Asked again:* it did not happen; a newer card stands for this call.",
-    PermitStatus.stopped: "⛔ *Stopped:* a person ended it; it does not run again.",
-}
 
 
 def _of_step(approval: ApprovalRequest, step: Step) -> Blocks:

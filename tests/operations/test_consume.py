@@ -14,11 +14,12 @@ from agent_runtime.core.duration import DAY, MINUTE
 from agent_runtime.core.permit import DEFAULT_LIFE, Permit, PermitStatus
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
-from agent_runtime.errors import Conflict, InvalidRequest, NotAuthorized, StaleDigest
+from agent_runtime.errors import Conflict, InvalidRequest, NotAuthorized, StaleDigest, Stopped
 from agent_runtime.operations.ask import Asked, ask
 from agent_runtime.operations.consume import Claimed, claim_approval, report_result
 from agent_runtime.operations.resolve import resolve
 from agent_runtime.operations.settle import settle
+from agent_runtime.operations.stop import resume, stop
 from agent_runtime.operations.sweep import sweep
 from agent_runtime.store.approvals import GET_APPROVAL, list_approvals
 from agent_runtime.store.database import Database
@@ -281,3 +282,12 @@ async def test_racing_reports_and_the_sweep_end_it_once(
     assert sum(each.lapsed for each in swept) >= 1
     assert len(await doubts(database)) == 1
     assert (await types(database, claimed.permit.approval_request_id)).count("approval.in_doubt") == 1
+
+
+async def test_a_stopped_tool_is_not_claimed_until_it_is_resumed(database: Database) -> None:
+    approval = await approved(database)
+    await database.write(stop, "refund", kind="tool", by=LOCAL_OPERATOR, via=Via.cli, reason="they refund twice")
+    with pytest.raises(Stopped, match="they refund twice"):
+        await claim(database, approval)
+    await database.write(resume, "refund", kind="tool", by=LOCAL_OPERATOR, via=Via.cli)
+    await claim(database, approval)
