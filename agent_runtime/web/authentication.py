@@ -29,6 +29,10 @@ _REMEDY = (
 )
 
 
+class TokenNeeded(NotAuthenticated):
+    """Nobody is known without a token here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who asks, and what their credentials allow."""
@@ -74,7 +78,7 @@ async def identify(request: web.Request) -> Identity:
     if session is not None:
         return await _as_known(request, session)
     if await database.one(ANY_TOKEN) is not None:
-        raise NotAuthenticated(f"a bearer token is needed; {_REMEDY}")
+        raise TokenNeeded(f"a bearer token is needed; {_REMEDY}")
     reason = refusal(request)
     if reason:
         raise NotAuthenticated(f"without a token only this machine's own requests are served, and {reason}; {_REMEDY}")

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent_runtime.errors import CountersignError, NotAuthenticated
-from agent_runtime.web.authentication import ANYBODY, IDENTITY, SIGN_IN
+from agent_runtime.web.authentication import ANYBODY, IDENTITY, SIGN_IN, TokenNeeded
 from agent_runtime.web.csrf import browser_secret, page_token, set_cookie
 
 POLICY = (
@@ -66,6 +66,7 @@ async def refusals_as_pages(request: web.Request, handler: Handler) -> web.Strea
         if IDENTITY not in request:
             request[IDENTITY] = ANYBODY
         if isinstance(error, NotAuthenticated):
-            return page(request, "sign_in.html", status=error.status, reason=error.message)
+            reason = "" if isinstance(error, TokenNeeded) else error.message
+            return page(request, "sign_in.html", status=error.status, reason=reason)
         title = HTTPStatus(error.status).phrase
         return page(request, "refused.html", status=error.status, title=title, reason=error.message)
