@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -80,12 +80,12 @@ class Replica:
 
     async def __aenter__(self) -> Self:
         failpoints.arm_from_environment()
+        configured = configured_surfaces(self._env_file) if self._with_surfaces else []
         async with AsyncExitStack() as opening:
             self.database = await opening.enter_async_context(
                 await Database.open(self.settings.database_url, clock=self._clock)
             )
-            if self._with_surfaces:
-                self.surfaces = load_surfaces(self.database, self._env_file)
+            self.surfaces = [create(self.database) for create in configured]
             self.defaults = defaults(self.settings, self.surfaces)
             self.model = self._model or chat_model(self.settings)
             opening.push_async_callback(self.model.close)
@@ -194,14 +194,12 @@ def _report(task: asyncio.Task[None]) -> None:
         log.error("background work ended", name=task.get_name(), error=repr(error))
 
 
-def load_surfaces(database: Database, env_file: str | None) -> list[Surface]:
-    """What is installed and configured to show approvals to people; found by entry point, never by import."""
-    surfaces: list[Surface] = []
-    for entry in entry_points(group=SURFACES):
-        surface = entry.load().create(database, env_file=env_file)
-        if surface is not None:
-            surfaces.append(surface)
-    return surfaces
+def configured_surfaces(env_file: str | None) -> list[Callable[[Database], Surface]]:
+    """What is installed and configured to show approvals to people, to be created on a database; found by entry point,
+    never by import. Raises InvalidSetting.
+    """
+    configured = (entry.load().configured(env_file=env_file) for entry in entry_points(group=SURFACES))
+    return [create for create in configured if create is not None]
 
 
 def defaults(settings: Settings, surfaces: Sequence[Surface]) -> Defaults:

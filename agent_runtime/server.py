@@ -21,7 +21,7 @@ from agent_runtime.errors import InvalidSetting, WrongLoop
 from agent_runtime.replica import Replica
 from agent_runtime.sdk.logs import keep_quiet
 from agent_runtime.settings import Settings, load
-from agent_runtime.web.app import create_app
+from agent_runtime.web.app import check_webhook_secret, create_app
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +49,7 @@ async def running(
     Raises InvalidSetting naming the setting and the remedy, SchemaMismatch or StoreUnavailable.
     """
     settings = settings or load(Settings, env_file=env_file)
+    check_webhook_secret(settings)
     async with Replica(settings, env_file=env_file, callbacks=True) as runtime:
         await runtime.deploy(*agents)
         routes = [route for surface in runtime.surfaces for route in surface.routes()]

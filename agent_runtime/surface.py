@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class Surface(Protocol):
-    """One such place, open while the runtime is. An entry point's class also has `create`, see `SurfaceFactory`."""
+    """One such place, open while the runtime is. An entry point's class also has `configured(env_file=…)`: what
+    creates it on a database, or None where no setting asks for it; raises InvalidSetting.
+    """
 
     name: str
     notifier: Notifier

@@ -32,13 +32,13 @@ CONNECTED_WITHIN = 30.0
 async def slack_door(database: Database) -> AsyncIterator[Door]:
     """A reviewer's clicks on Approve, as Slack sends them over HTTP; Slack shows the clicker what came of it."""
     async with running_sandbox(SandboxConfig(time_scale=0.01)) as sandbox, aiohttp.ClientSession() as http:
-        surface = SlackSurface.create(
-            database,
+        create = SlackSurface.configured(
             slack_bot_token=sandbox.config.bot_token,
             slack_signing_secret=sandbox.config.signing_secret,
             slack_api_url=sandbox.api_url,
         )
-        assert surface is not None
+        assert create is not None
+        surface = create(database)
         app = web.Application()
         app.add_routes(surface.routes())
         runner = web.AppRunner(app, access_log=None)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -66,10 +66,10 @@ class SlackSurface:
         self._http = self._http_mode()
 
     @classmethod
-    def create(cls, database: Database, *, env_file: str | None = None, **arguments: Any) -> Self | None:
-        """The surface for the settings, or None where no Slack token is set. Raises InvalidSetting."""
+    def configured(cls, *, env_file: str | None = None, **arguments: Any) -> Callable[[Database], Self] | None:
+        """What creates the surface for the settings, or None where no Slack token is set. Raises InvalidSetting."""
         settings = slack_settings(env_file=env_file, **arguments)
-        return None if settings.mode == "off" else cls(database, settings)
+        return None if settings.mode == "off" else partial(cls, settings=settings)
 
     async def actor(self, principal: str) -> Actor | None:
         """Who somebody in Slack is now; barred where Slack does not say. None for principals of other doors."""

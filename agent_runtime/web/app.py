@@ -88,11 +88,16 @@ def create_app(
     app[asking.CALLBACK_HOSTS] = settings.callback_hosts
     app[health.STATUS] = status
     app[openapi.DOCUMENT] = openapi.document(ENDPOINTS)
-    secret = settings.approval_webhook_secret
-    if secret is not None:
-        app[webhook.KEYS] = WebhookKeys.of(secret.get_secret_value(), settings.webhook_signatures)
+    if (keys := check_webhook_secret(settings)) is not None:
+        app[webhook.KEYS] = keys
     app.add_routes([endpoint.route() for endpoint in ENDPOINTS])
     app.add_routes(routes)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(stop_waiting)
     return app
+
+
+def check_webhook_secret(settings: Settings) -> WebhookKeys | None:
+    """The keys of the signed webhook, None without a secret. Raises InvalidSetting for one that cannot be used."""
+    secret = settings.approval_webhook_secret
+    return None if secret is None else WebhookKeys.of(secret.get_secret_value(), settings.webhook_signatures)

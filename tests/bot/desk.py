@@ -195,8 +195,9 @@ async def open_desk(sandbox: Sandbox, path: Path, **settings: Any) -> AsyncItera
         aiohttp.ClientSession() as http,
     ):
         await database.write(deploy, "refund_agent", "v1", {}, by=LOCAL_OPERATOR)
-        surface = SlackSurface.create(database, **given)
-        assert surface is not None
+        create = SlackSurface.configured(**given)
+        assert create is not None
+        surface = create(database)
         outbox = Outbox(database, surface.notifier)
         await surface.start()
         delivering = asyncio.create_task(outbox.run())

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent_runtime.errors import InvalidSetting
+from agent_runtime.server import running
+from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
 from bot.settings import slack_settings
 from bot.surface import SlackSurface
@@ -85,8 +87,24 @@ def test_the_default_ladder() -> None:
 
 async def test_no_surface_without_tokens(tmp_path: Path) -> None:
     async with await Database.open(f"sqlite+aiosqlite:///{tmp_path}/x.db") as database:
-        assert SlackSurface.create(database) is None
-        surface = SlackSurface.create(database, **TOKENS)
-        assert surface is not None
+        assert SlackSurface.configured() is None
+        create = SlackSurface.configured(**TOKENS)
+        assert create is not None
+        surface = create(database)
         assert surface.routes() == []
         assert surface.status() == {"mode": "socket", "state": "away", "problem": "not asked yet"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SLACK_BOT_TOKEN", "xapp-of-another-kind"), ("COUNTERSIGN_APPROVAL_WEBHOOK_SECRET", "whsec_this is no base64")],
+)
+async def test_settings_are_refused_before_anything_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    settings = Settings(database_url=f"sqlite+aiosqlite:///{tmp_path}/countersign.db", port=0)
+    with pytest.raises(InvalidSetting, match=variable):
+        async with running([], settings=settings):
+            raise AssertionError("it runs")
+    assert list(tmp_path.iterdir()) == []
