@@ -18,7 +18,7 @@ GET_PERMIT = Q(select(*_all).where(_by_id), Permit)
 LAPSED_PERMITS = Q(
     select(_p.approval_request_id)
     .where(_p.status == "claimed", _p.expires_at <= bindparam("b_now"))
-    .order_by(_p.expires_at)
+    .order_by(_p.expires_at, _p.approval_request_id)
     .limit(bindparam("b_limit"))
 )
 END_PERMIT = Q(

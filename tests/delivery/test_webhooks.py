@@ -14,7 +14,7 @@ from aiohttp import web
 from agent_runtime.core.approval import ApprovalRequest, Decision, Verdict
 from agent_runtime.core.duration import HOUR, MINUTE
 from agent_runtime.core.permit import PermitStatus
-from agent_runtime.core.policy import Approval, Defaults
+from agent_runtime.core.policy import Approval, Defaults, Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.core.standard_webhooks import key_of
 from agent_runtime.delivery.outbox import take as take_for_notifiers
@@ -24,12 +24,15 @@ from agent_runtime.operations.ask import Asked, ask
 from agent_runtime.operations.consume import claim_approval, report_result
 from agent_runtime.operations.resolve import resolve
 from agent_runtime.operations.sweep import sweep
+from agent_runtime.replica import Replica
+from agent_runtime.settings import Settings, load
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_APPROVAL
 from agent_runtime.store.outbox import APPROVAL_CARD
 from agent_runtime.store.webhooks import DEAD_WEBHOOKS, WAITING_WEBHOOKS
 from tests.clock import Clock
 from tests.delivery.receiver import Receiver, receiving
+from tests.flow import Flow, gated
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CREW = Actor("api:crew")
@@ -285,3 +288,29 @@ async def test_the_operators_receivers_may_be_private(setting: Setting) -> None:
     await setting.asked()
     await deliver(await setting.process(receiver.url, hosts=()))
     assert len(receiver.received) == 1
+
+
+async def test_a_call_of_the_runtimes_own_is_told_too(setting: Setting) -> None:
+    receiver = await setting.receiver()
+    flow = await Flow.asked(setting.database, gated(policy=Policy(reviewers=("U012",), webhooks=True)))
+    approval = await flow.approval()
+    await setting.decided(approval)
+    await deliver(await setting.process(receiver.url))
+    assert sorted(receiver.types()) == ["approval.created", "approval.decided"]
+    assert {received.json["data"]["execution_id"] for received in receiver.received} == {flow.execution_id}
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_replica_sends_them_as_the_settings_say(setting: Setting, database_url: str) -> None:
+    receiver = await setting.receiver()
+    settings: Settings = load(database_url=database_url, notify_urls=receiver.url, notify_secret=SECRET)
+    async with Replica(settings, surfaces=False) as replica:
+        assert replica.defaults.webhooks
+        await replica.database.write(ask, Asked(title="May I?"), replica.defaults, by=CREW, via=Via.api)
+        async with asyncio.timeout(10):
+            while replica.status()["webhooks"].get("delivered") != 1:
+                await asyncio.sleep(0.01)
+    (received,) = receiver.received
+    assert received.is_signed(SECRET)
+    async with Replica(load(database_url=database_url), surfaces=False) as plain:
+        assert plain.webhooks is None

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from agent_runtime.core.canonical import canonical
+from agent_runtime.core.permit import Permit
 from agent_runtime.store.approvals import (
     DECIDED,
     DECIDED_VERSIONS,
@@ -38,10 +39,12 @@ from agent_runtime.store.executions import (
     list_executions,
 )
 from agent_runtime.store.outbox import DUE_DELIVERIES, enqueue
+from agent_runtime.store.permits import INSERT_PERMIT, LAPSED_PERMITS
 from agent_runtime.store.rows import binds_of
 from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import INSERT_STEP, JOURNAL
 from agent_runtime.store.tx import Tx
+from agent_runtime.store.webhooks import DUE_WEBHOOKS
 from tests.samples import NOW, a_step, an_approval, an_execution
 
 ROWS = 4000
@@ -70,6 +73,8 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
     "a journal": (JOURNAL, "steps_pkey"),
     "the events of a stream": (EVENTS_OF_STREAM, "uq_events_stream_seq"),
     "what is to be delivered": (DUE_DELIVERIES, "ix_outbox_due"),
+    "webhooks that are to be sent": (DUE_WEBHOOKS, "ix_outbox_due"),
+    "permits that have lapsed": (LAPSED_PERMITS, "ix_permits_lapsing"),
 }
 
 
@@ -100,6 +105,10 @@ def park(tx: Tx, first: int, last: int) -> None:
         tx.later(INSERT_STEP, **binds_of(replace(a_step(0, "model"), execution_id=execution.execution_id)))
         record(tx, "execution.queued", execution_id=execution.execution_id)
         enqueue(tx, "approval.card", approval.approval_request_id)
+        if not number % 10:
+            status = "succeeded" if number % 100 else "claimed"
+            permit = Permit(approval.approval_request_id, "", "", "api:crew", "", status, NOW, NOW + number)
+            tx.later(INSERT_PERMIT, **binds_of(permit))
 
 
 @pytest.fixture
