@@ -63,10 +63,13 @@ def ask(tx: Tx, wanted: Asked, defaults: Defaults, *, by: Actor, via: Via) -> As
         earlier = _earlier(tx, wanted.approval_request_id, request_digest)
         if earlier is not None:
             return Asking(earlier, created=False)
-    shown = describe(wanted.tool_name, wanted.arguments, defaults) if wanted.tool_name else ""
+    policy = _policy(wanted, defaults)
+    shown = ""
+    if wanted.tool_name:
+        shown = describe(wanted.tool_name, wanted.arguments, defaults, redacted=policy.redact)
     question = Question(
         kind=Kind.external,
-        policy=_policy(wanted, defaults),
+        policy=policy,
         tool_name=wanted.tool_name,
         arguments=canonical(dict(wanted.arguments), name="arguments"),
         title=shown or title,

@@ -34,7 +34,8 @@ action_pattern = "delete_.*"
 reviewers = ["@dba"]
 quorum = 2
 timeout_seconds = 600
-description_template = "Delete {table} for good"
+redact = ["customer"]
+description_template = "Delete {table} of {customer} for good"
 
 [[checkpoint]]
 checkpoint_id = "production"
@@ -70,7 +71,7 @@ async def test_checkpoints_that_match_the_tool_add_up_and_come_first(database: D
     mine = Approval(reviewers=["U666"], quorum=1, risk="normal", expires_in_hours=100)
     wanted = {
         "tool_name": "delete_prod",
-        "arguments": {"table": "orders"},
+        "arguments": {"table": "orders", "customer": "Alex"},
         "title": "Routine clean-up",
         "approval": mine,
     }
@@ -79,7 +80,7 @@ async def test_checkpoints_that_match_the_tool_add_up_and_come_first(database: D
     assert policy.rules == ("checkpoint:deletions", "checkpoint:production")
     assert (policy.reviewers, policy.quorum, policy.risk) == (("@dba",), 2, "high")
     assert policy.expires_after == 10 * MINUTE
-    assert approval.title == "Delete orders for good"
+    assert approval.title == "Delete orders of [redacted] for good"
     assert approval_shown(approval, [])["asserted"] == {"title": "Routine clean-up"}
     assert (await asked(database, GATED, tool_name="refund")).approval.policy.rules == ()
 
