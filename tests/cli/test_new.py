@@ -9,6 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from agent_runtime.errors import Conflict, InvalidRequest
+from bot.cli.new import new
 from tests.cli.command import REPOSITORY, Command, environment
 from tests.e2e.process import ProductProcess
 
@@ -81,21 +83,36 @@ async def test_its_agent_is_served_at_once(project: Path, bare: Command) -> None
         ("agent_runtime", "would hide"),
     ],
 )
-async def test_a_name_that_cannot_be_one_is_refused(bare: Command, name: str, words: str) -> None:
-    answer = await bare("new", name)
+def test_a_name_that_cannot_be_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequest, match=words):
+        new(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_refusal_is_a_usage_error(bare: Command) -> None:
+    answer = await bare("new", "my-agent")
     assert answer.status == 2
-    assert words in answer.said
-    assert list(bare.folder.iterdir()) == []
+    assert "NAME: 'my-agent'" in answer.said
 
 
 async def test_nothing_that_is_there_is_touched(bare: Command) -> None:
     (bare.folder / "keeper").mkdir()
     (bare.folder / "keeper" / "mine.txt").write_text("mine")
-    (bare.folder / "taken").write_text("mine")
-    full, file = await bare("new", "keeper"), await bare("new", "taken")
-    assert (full.status, file.status) == (1, 1)
+    full = await bare("new", "keeper")
+    assert full.status == 1
     assert "not empty" in full.said
-    assert "a file called taken" in file.said
     assert [path.name for path in (bare.folder / "keeper").iterdir()] == ["mine.txt"]
-    (bare.folder / "keeper" / "mine.txt").unlink()
-    await bare.done("new", "keeper")
+
+
+def test_an_empty_folder_is_filled_and_a_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keeper").mkdir()
+    new("keeper")
+    assert sorted(path.name for path in (tmp_path / "keeper").iterdir()) == FILES
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(Conflict, match="a file called taken"):
+        new("taken")
+    assert (tmp_path / "taken").read_text() == "mine"
