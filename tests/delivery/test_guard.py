@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
+from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from agent_runtime.core.addresses import is_public, refusal_of_callback, refusal_of_url
@@ -164,3 +166,17 @@ async def test_nothing_of_a_url_is_told_where_it_fails() -> None:
         with pytest.raises(NotTaken) as told:
             await sender.send("http://127.0.0.1:1/secret-path", Message("msg_1", b"{}"), trusted=True)
     assert "secret-path" not in str(told.value)
+
+
+async def test_a_receiver_that_hangs_is_left_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_runtime.delivery.receivers.TOTAL_TIMEOUT", 0.05)
+    async with receiving() as receiver, Sender(None) as sender:
+        receiver.hangs = asyncio.Event()
+        with pytest.raises(NotTaken, match="no answer within"):
+            await sender.send(receiver.url, Message("msg_1", b"{}"), trusted=True)
+
+
+async def test_the_body_of_an_answer_is_not_waited_for() -> None:
+    async with receiving() as receiver, Sender(None) as sender:
+        receiver.answer = lambda received: web.Response(body=b"x" * 20_000_000)
+        assert await sender.send(receiver.url, Message("msg_1", b"{}"), trusted=True) == 200

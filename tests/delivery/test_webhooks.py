@@ -28,7 +28,7 @@ from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings, load
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_APPROVAL
-from agent_runtime.store.outbox import APPROVAL_CARD
+from agent_runtime.store.outbox import APPROVAL_CARD, RECEIPTS
 from agent_runtime.store.webhooks import DEAD_WEBHOOKS, WAITING_WEBHOOKS
 from tests.clock import Clock
 from tests.delivery.receiver import Receiver, receiving
@@ -166,7 +166,7 @@ async def test_a_process_without_receivers_leaves_them_to_others(setting: Settin
 async def test_a_retry_is_the_same_message(setting: Setting, clock: Clock) -> None:
     receiver = await setting.receiver()
     receiver.answer = lambda received: web.Response(status=503 if len(receiver.received) == 1 else 200)
-    approval = await setting.asked()
+    await setting.asked()
     await deliver(await setting.process(receiver.url))
     assert len(receiver.received) == 1
     await clock.advance(5_000_000)
@@ -175,7 +175,9 @@ async def test_a_retry_is_the_same_message(setting: Setting, clock: Clock) -> No
     assert (first.id, first.body) == (second.id, second.body)
     assert second.is_signed(SECRET)
     assert await setting.waiting() == 0
-    assert approval.status == "pending"
+    binds = {"b_notifier": "webhooks", "b_topic": "approval.created", "b_subject": first.id}
+    (receipt,) = await setting.database.all(RECEIPTS, **binds)
+    assert json.loads(receipt.receipt) == {"status": 200, "attempts": 2}
 
 
 async def test_retry_after_is_kept(setting: Setting, clock: Clock) -> None:

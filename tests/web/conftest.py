@@ -86,10 +86,18 @@ async def serve(database: Database) -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def served(
-            *, routes: Any = (), status: Any = dict, host: str = "127.0.0.1", agents: Any = None, **settings: Any
+            *,
+            routes: Any = (),
+            status: Any = dict,
+            host: str = "127.0.0.1",
+            agents: Any = None,
+            defaults: Any = None,
+            **settings: Any,
         ) -> Api:
             settings.setdefault("approval_webhook_secret", WEBHOOK_SECRET)
-            app = create_app(database, Settings(**settings), routes=routes, status=status, agents=agents)
+            app = create_app(
+                database, Settings(**settings), defaults=defaults, routes=routes, status=status, agents=agents
+            )
             runner = web.AppRunner(app, access_log=None)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

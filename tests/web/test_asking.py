@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import Api, World
+from agent_runtime.core.checkpoints import parse
+from agent_runtime.core.policy import Defaults
+from agent_runtime.store.database import Database
+from tests.web.conftest import Api, Serve, World
 
 APPROVALS = "/api/v1/approvals"
 FULL = {
@@ -88,6 +91,9 @@ async def test_a_title_is_enough(api: Api) -> None:
         ({"url": "javascript:alert(1)"}, "url"),
         ({"callback_url": "ftp://example.com/"}, "callback_url"),
         ({"callback_url": "https://user:secret@example.com/"}, "callback_url"),
+        ({"callback_url": "http://127.0.0.1:9/"}, "callback_url"),
+        ({"callback_url": "http://localhost/"}, "callback_url"),
+        ({"callback_url": "http://169.254.169.254/latest/meta-data"}, "callback_url"),
     ],
     ids=str,
 )
@@ -118,3 +124,17 @@ async def test_whoever_asked_waits_for_the_decision(api: Api) -> None:
         ("approval.requested", "local:operator", "api", ""),
         ("approval.approved", "local:operator", "api", "go"),
     ]
+
+
+async def test_the_operator_allows_hosts_of_callbacks(serve: Serve) -> None:
+    api = await serve(callback_hosts="127.0.0.1, hooks.internal")
+    assert (await api.post(APPROVALS, {"title": "May I?", "callback_url": "http://127.0.0.1:9/"})).status == 201
+    assert (await api.post(APPROVALS, {"title": "May I?", "callback_url": "http://127.0.0.2:9/"})).status == 422
+
+
+async def test_a_checkpoint_of_this_place_comes_first(serve: Serve, database: Database) -> None:
+    gates = parse('[[checkpoint]]\ncheckpoint_id = "deletions"\naction_pattern = "delete_*"\nreviewers = ["@dba"]\n')
+    api = await serve(defaults=Defaults(checkpoints=gates.checkpoints))
+    body = {"title": "Clean up", "tool_name": "delete_rows", "reviewers": ["U012"]}
+    shown = (await api.post(APPROVALS, body)).json
+    assert (shown["reviewers"], shown["rules"]) == (["@dba"], ["checkpoint:deletions"])
