@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 from agent_runtime.core.checkpoints import PolicyFile, parse
 from agent_runtime.errors import InvalidSetting
 
 DEFAULT_FILE = "checkpoints.toml"
 """Used where it stands in the working directory and COUNTERSIGN_CHECKPOINTS names no other."""
+
+
+def policy_in_force(named: str) -> dict[str, Any]:
+    """What the audit trail says about the policy file: its checkpoints by id and mode, and the digest of its bytes."""
+    path = Path(named or DEFAULT_FILE)
+    points = load_policy_file(named).checkpoints
+    return {
+        "file_digest": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if path.exists() else "",
+        "checkpoints": [{"checkpoint_id": point.checkpoint_id, "mode": point.mode} for point in points],
+    }
 
 
 def load_policy_file(named: str) -> PolicyFile:

@@ -24,8 +24,9 @@ from agent_runtime.engine.model import ChatModel, Model, Provider
 from agent_runtime.engine.scheduler import Clockwork
 from agent_runtime.engine.worker import Worker, beat
 from agent_runtime.operations.deploy import deploy
+from agent_runtime.operations.policy import note_policy
 from agent_runtime.operations.start import Start, Started, start
-from agent_runtime.policy_file import load_policy_file
+from agent_runtime.policy_file import load_policy_file, policy_in_force
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database, system_clock
 from agent_runtime.surface import Surface
@@ -87,6 +88,11 @@ class Replica:
             )
             self.surfaces = [create(self.database) for create in configured]
             self.defaults = defaults(self.settings, self.surfaces)
+            policy = {
+                **policy_in_force(self.settings.checkpoints),
+                "reviewers": [*(self.defaults.approval.reviewers or ())],
+            }
+            await self.database.write(note_policy, policy)
             self.model = self._model or chat_model(self.settings)
             opening.push_async_callback(self.model.close)
             self.worker = Worker(

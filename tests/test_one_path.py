@@ -192,7 +192,8 @@ async def same_things_happened(house: House, status: str, principal: str, via: s
         ("execution.queued", "system", ""),
     ]
     decided = json.loads(after[-2].data)
-    assert set(decided) == {"by", "via", "feedback", "digest", "seconds_to_decide"}
+    standing = set() if status == "expired" else {"eligible_as", "approvals", "quorum"}
+    assert set(decided) == {"by", "via", "feedback", "digest", "seconds_to_decide"} | standing
     assert decided["digest"] == asked_for.digest
     votes = await database.all(VOTES, b_id=asked_for.approval_request_id)
     assert [(vote.principal, vote.via, vote.verdict) for vote in votes] == (
@@ -208,7 +209,7 @@ async def same_things_happened(house: House, status: str, principal: str, via: s
 
 # --- and no other way ---------------------------------------------------------------------------------------
 
-ENDS_APPROVALS = {"resolve.py", "settle.py", "cancel.py", "sweep.py"}
+ENDS_APPROVALS = {"resolve.py", "restore.py", "settle.py", "cancel.py", "sweep.py"}
 
 
 @functools.cache

@@ -10,6 +10,9 @@ from agent_runtime.core.approval import ApprovalRequest, Vote
 from agent_runtime.core.execution import Execution, Step
 from agent_runtime.core.permit import Permit
 
+RENDERED, CUT = "rendered", "cut"
+"""Fields of a card's receipt: the digest of what was rendered, and whether any of it was cut off or folded."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalView:
@@ -21,6 +24,8 @@ class ApprovalView:
     execution: Execution | None = None
     permit: Permit | None = None
     """How an outside agent uses it."""
+    held_for: str | None = None
+    """Why nobody moves the run: the stop switch, or a restore (see `store.held`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class ExecutionView:
     approvals: Sequence[ApprovalRequest] = ()
     unserved: bool = False
     """It is queued, and no worker that is alive serves its agent."""
+    held_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from agent_runtime import failpoints
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import MINUTE, SECOND
 from agent_runtime.delivery.holds import HELD_FOR, Holds
-from agent_runtime.delivery.notifier import Notice, Notifier, Place, Receipt, RetryAfter, Undeliverable
+from agent_runtime.delivery.notifier import CUT, RENDERED, Notice, Notifier, Place, Receipt, RetryAfter, Undeliverable
 from agent_runtime.delivery.pacing import Pacing
 from agent_runtime.delivery.views import notice, receipts
 from agent_runtime.operations.sweep import start_clock
@@ -321,7 +321,8 @@ def put_back(tx: Tx, ids: Sequence[int], wait: int) -> None:
 def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt: dict[str, Any], version: int) -> None:
     """Records where it is shown. The first card that is shown starts the expiry clock."""
     subject = _receipt_subject(delivery)
-    values = {"b_receipt": canonical(receipt), "b_version": version, "b_digest": "", "b_now": tx.now}
+    rendered = str(receipt.get(RENDERED, ""))
+    values = {"b_receipt": canonical(receipt), "b_version": version, "b_digest": rendered, "b_now": tx.now}
     if not tx.run(
         UPDATE_RECEIPT, b_notifier=notifier, b_topic=delivery.topic, b_subject=subject, b_place=place, **values
     ):
@@ -333,7 +334,7 @@ def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt:
             place=place,
             receipt=canonical(receipt),
             shown_version=version,
-            shown_digest="",
+            shown_digest=rendered,
             created_at=tx.now,
             updated_at=tx.now,
         )
@@ -345,7 +346,13 @@ def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt:
                 "approval.shown",
                 execution_id=approval.execution_id,
                 approval_request_id=approval.approval_request_id,
-                data={"place": place, "version": version, "digest": approval.digest},
+                data={
+                    "notifier": notifier,
+                    "place": place,
+                    "version": version,
+                    "digest": approval.digest,
+                    **{name: receipt[name] for name in ("channel", "ts", RENDERED, CUT) if name in receipt},
+                },
             )
             start_clock(tx, approval)
 

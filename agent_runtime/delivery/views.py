@@ -11,6 +11,7 @@ from agent_runtime.delivery.notifier import ApprovalView, ExecutionView, Notice,
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION
+from agent_runtime.store.held import held_for
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, RECEIPTS
 from agent_runtime.store.permits import GET_PERMIT
 from agent_runtime.store.serving import no_worker
@@ -31,7 +32,8 @@ async def approval_view(database: Database, approval_request_id: str) -> Approva
     permit = None
     if approval.kind == Kind.external:
         permit = await database.one(GET_PERMIT, b_id=approval_request_id)
-    return ApprovalView(approval, votes, step, execution, permit)
+    held = None if execution is None else await held_for(database, execution)
+    return ApprovalView(approval, votes, step, execution, permit, held_for=held)
 
 
 async def execution_view(database: Database, execution_id: str) -> ExecutionView | None:
@@ -42,7 +44,7 @@ async def execution_view(database: Database, execution_id: str) -> ExecutionView
     journal = await database.all(JOURNAL, b_id=execution_id)
     approvals = await database.all(OF_EXECUTION, b_execution=execution_id)
     unserved = execution.status == ExecutionStatus.queued and await no_worker(database, execution.agent)
-    return ExecutionView(execution, journal, approvals, unserved)
+    return ExecutionView(execution, journal, approvals, unserved, await held_for(database, execution))
 
 
 async def notice(database: Database, notifier: str, topic: str, subject: str, payload: str) -> Notice | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
-from agent_runtime.core.canonical import call_digest, canonical
+from agent_runtime.core.canonical import call_digest, canonical, digest
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import InvalidRequest, LostClaim
@@ -16,7 +16,7 @@ from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Question, hold, request
 from agent_runtime.operations.stop import require_running
 from agent_runtime.store.approvals import CONSUME_APPROVAL, GET_APPROVAL_FOR_UPDATE, TOUCH_APPROVAL
-from agent_runtime.store.events import record
+from agent_runtime.store.events import code_version, record
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.steps import FINISH_FREE, FINISH_STARTED, GET_STEP, START_STEP
 from agent_runtime.store.tx import Tx
@@ -44,7 +44,7 @@ def start_call(
     require_running(tx, agent=execution.agent, tool=step.name)
     if step.status == StepStatus.started:
         hold_claim(tx, execution)
-        return _start(tx, execution, step, step.arguments)
+        return _start_again(tx, execution, step, tool_version)
     progress_leased(tx, execution)
     if step.approval_request_id is None:
         return _start(tx, execution, step, step.arguments)
@@ -58,6 +58,18 @@ def start_call(
         return _ask_again(tx, execution, step, approval, tool_version, misfit, approval.arguments)
     if tx.run(CONSUME_APPROVAL, b_id=approval.approval_request_id, b_now=tx.now) is None:
         raise LostClaim(f"{execution.execution_id}: the approval of step {position} is used up")
+    return _start(tx, execution, step, approval.run_arguments)
+
+
+def _start_again(tx: Tx, execution: Execution, step: Step, tool_version: str) -> Step:
+    """Another attempt, under the approval that the first one used up: with the bytes that people saw, or not at all."""
+    if step.approval_request_id is None:
+        return _start(tx, execution, step, step.arguments)
+    approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=step.approval_request_id)
+    assert approval is not None
+    if not _intact(approval, step):
+        why = "the record is not what was approved"
+        return _ask_again(tx, execution, step, approval, tool_version, why, approval.run_arguments)
     return _start(tx, execution, step, approval.run_arguments)
 
 
@@ -83,6 +95,9 @@ def _start(tx: Tx, execution: Execution, step: Step, arguments: str) -> Step:
             "fence": execution.fence,
             "idempotency_key": step.idempotency_key,
             "digest": call_digest(step.name, step.tool_version, json.loads(arguments), None),
+            "tool_version": step.tool_version,
+            "agent_version": execution.agent_version,
+            "code_version": code_version(),
         },
     )
     return started
@@ -207,7 +222,12 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
         f"call.{status.value}",
         execution_id=execution.execution_id,
         approval_request_id=step.approval_request_id,
-        data={"tool_name": step.name, "position": step.position, "attempt": finished.attempt},
+        data={
+            "tool_name": step.name,
+            "position": step.position,
+            "attempt": finished.attempt,
+            "result_digest": _whole_digest(result),
+        },
     )
     if approval is not None and approval.policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
@@ -215,3 +235,10 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
     tx.wake(f"execution:{execution.execution_id}")
     return finished
+
+
+def _whole_digest(result: Mapping[str, Any]) -> str:
+    """The digest of what the call returned, also where only its beginning is recorded; else of what was recorded."""
+    if "truncated" in result:
+        return str(result["truncated"]["digest"])
+    return digest(result["value"] if "value" in result else dict(result))

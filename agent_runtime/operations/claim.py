@@ -11,7 +11,7 @@ from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.request import Question, request
 from agent_runtime.store.approvals import OF_EXECUTION, TOUCH_APPROVAL
-from agent_runtime.store.events import record
+from agent_runtime.store.events import code_version, record
 from agent_runtime.store.executions import (
     EXTEND_LEASES,
     HAND_OVER,
@@ -62,7 +62,12 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
             tx,
             "execution.claimed",
             execution_id=execution.execution_id,
-            data={"worker_id": worker_id, "fence": execution.fence, "attempt": execution.attempts},
+            data={
+                "worker_id": worker_id,
+                "fence": execution.fence,
+                "attempt": execution.attempts,
+                "code_version": code_version(),
+            },
         )
         if execution.origin and execution.fence == 1:  # it waits for a worker no more
             enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)

@@ -9,10 +9,12 @@ from typing import Any
 from agent_runtime.core import ladder
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.canonical import call_digest, canonical
+from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.ids import approval_request_id
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import SYSTEM, Actor, Via
+from agent_runtime.core.shown import masked
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.announce import announce, news_of_request
 from agent_runtime.store.approvals import INSERT_APPROVAL
@@ -22,6 +24,9 @@ from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueu
 from agent_runtime.store.rows import binds_of
 from agent_runtime.store.steps import HOLD_STEP
 from agent_runtime.store.tx import Tx
+
+RECORDED = 16_384
+"""Characters of arguments that an event holds at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,12 @@ def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, A
             "tool_version": approval.tool_version,
             "digest": approval.digest,
             "requested_by": approval.requested_by,
+            "agent": approval.agent,
+            "agent_version": approval.agent_version,
+            "position": approval.position,
+            "expires_at": rfc3339(approval.expires_at),
             "policy": policy.as_json(),
+            **_arguments(approval, arguments),
             **({"supersedes": question.supersedes} if question.supersedes else {}),
             **({"asserted_by": asker.by.asserted_by} if asker.by.asserted_by else {}),
         },
@@ -142,6 +152,13 @@ def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, A
     announce(tx, approval, news_of_request(approval))
     tx.wake("approvals")
     return approval
+
+
+def _arguments(approval: ApprovalRequest, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as the audit trail holds them: masked, and none that are too long; the digest covers them all."""
+    if len(approval.arguments) > RECORDED:
+        return {"arguments_omitted": len(approval.arguments)}
+    return {"arguments": masked(dict(arguments), approval.policy.redact)}
 
 
 def _origin(tx: Tx, execution: Execution) -> str | None:

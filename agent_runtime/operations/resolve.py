@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Decision, Kind, already_resolved
+from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Decision, Kind, Verdict, already_resolved
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.deciding import Counted, Ended, Fits, Repeated, decide
 from agent_runtime.core.duration import SECOND
@@ -142,6 +143,7 @@ def _close(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, v
         via=via,
         data={
             **transition.resolution,
+            **_standing(tx, ended, by, via),
             "digest": ended.digest,
             "seconds_to_decide": (tx.now - ended.created_at) // SECOND,
         },
@@ -155,6 +157,14 @@ def _close(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, v
     tx.wake("approvals")
     tx.wake(f"approval:{ended.approval_request_id}")
     return ended
+
+
+def _standing(tx: Tx, ended: ApprovalRequest, by: Actor, via: Via) -> dict[str, Any]:
+    """In which quality somebody ended it, and how many approvals there were of those that were needed."""
+    if via in (Via.system, Via.expiry):
+        return {}
+    approvals = sum(vote.verdict == Verdict.approved for vote in tx.all(VOTES, b_id=ended.approval_request_id))
+    return {"eligible_as": eligible_as(ended, by), "approvals": approvals, "quorum": ended.policy.quorum}
 
 
 def _answer_step(tx: Tx, ended: ApprovalRequest) -> None:
@@ -205,7 +215,13 @@ def _count(
         approval_request_id=approval.approval_request_id,
         by=by,
         via=via,
-        data={"verdict": decision.verdict.value, "approvals": counted.approvals, "quorum": counted.quorum},
+        data={
+            "verdict": decision.verdict.value,
+            "approvals": counted.approvals,
+            "quorum": counted.quorum,
+            "feedback": decision.feedback,
+            "eligible_as": eligible_as(approval, by),
+        },
     )
     if approval.policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)

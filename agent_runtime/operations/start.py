@@ -118,7 +118,13 @@ def start(
         execution_id=execution.execution_id,
         by=by,
         via=via,
-        data={"agent": wanted.agent, "agent_version": definition.agent_version, "input_digest": input_digest},
+        data={
+            "agent": wanted.agent,
+            "agent_version": definition.agent_version,
+            "model": json.loads(definition.definition).get("model") or "",
+            "input_digest": input_digest,
+            "requested_by": execution.requested_by,
+        },
     )
     if wanted.origin:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select
@@ -38,12 +40,20 @@ EVENTS_OF_STREAM = Q(
 NOTED = Q(select(_v.data).where(_v.stream == bindparam("b_stream"), _v.type == "execution.noted").order_by(_v.seq))
 """What a reasoner has said for the record."""
 
+LAST_OF_STREAM = Q(select(_v.type, _v.data).where(_v.stream == bindparam("b_stream")).order_by(_v.seq.desc()).limit(1))
+
 EVENTS_OF_APPROVAL = Q(
     select(*_v)
     .where(_v.approval_request_id == bindparam("b_approval"), _v.event_id > bindparam("b_after"))
     .order_by(_v.event_id)
     .limit(bindparam("b_limit"))
 )
+
+
+@functools.cache
+def code_version() -> str:
+    """Which version of Countersign acts, for events."""
+    return version("countersign")
 
 
 def record(

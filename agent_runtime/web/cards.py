@@ -190,7 +190,7 @@ def _facts(view: ApprovalView) -> list[tuple[str, str]]:
 
 
 _WHAT: dict[str, str] = {Kind.pause: "Reasoner"}
-_RULES = {"in_doubt": "a call in doubt", "attempts": "too many attempts"}
+_RULES = {"in_doubt": "a call in doubt", "attempts": "too many attempts", "restore": "a restore"}
 
 
 def _rule(rule: str) -> str:

@@ -14,6 +14,7 @@ from agent_runtime.core.shown import approval_shown
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, PENDING_OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import CHILDREN
+from agent_runtime.store.held import held_for
 from agent_runtime.store.permits import GET_PERMIT
 from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
@@ -25,7 +26,6 @@ from agent_runtime.web.answers import (
     PermitAnswer,
     StepAnswer,
 )
-from agent_runtime.web.held import held_for
 from agent_runtime.web.masking import Paths, masked, shown_arguments, shown_result, without_secret_edits
 
 FAMILY = 1_000

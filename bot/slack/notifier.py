@@ -10,13 +10,14 @@ from typing import Any
 
 import structlog
 
+from agent_runtime.core.canonical import digest
 from agent_runtime.core.duration import MINUTE, SECOND
-from agent_runtime.delivery.notifier import Notice, Place, Receipt, RetryAfter, Undeliverable
+from agent_runtime.delivery.notifier import CUT, RENDERED, Notice, Place, Receipt, RetryAfter, Undeliverable
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS
 from bot.slack.client import TOKEN_REFUSED, SlackAway, SlackClient, SlackRefused, metadata
 from bot.slack.history import EVENT_TYPE, History, Marks
 from bot.slack.places import places
-from bot.ui.card import card, minimal_card
+from bot.ui.card import card, fits_on_card, minimal_card
 from bot.ui.message import Message
 from bot.ui.notes import note, warning
 from bot.ui.progress import progress, result
@@ -110,9 +111,8 @@ class SlackNotifier:
                 self._remember(key, Try(notice.attempt, perhaps_until=float("inf")))
                 channel, ts = await self._client.post(channel, message, thread_ts=thread_ts or None, metadata=known)
             except SlackRefused as error:
-                channel, ts = await self._client.post(
-                    channel, self._smaller(notice, place, error), thread_ts=thread_ts or None, metadata=known
-                )
+                message = self._smaller(notice, place, error)
+                channel, ts = await self._client.post(channel, message, thread_ts=thread_ts or None, metadata=known)
         except SlackRefused as error:
             self._remember(key, Try(notice.attempt))
             raise _as_failure(error) from error
@@ -120,23 +120,26 @@ class SlackNotifier:
             self._remember(key, Try(notice.attempt, time.monotonic() if error.uncertain else None))
             raise _as_failure(error) from error
         self._remember(key, Try(notice.attempt, time.monotonic()))
-        return {**place.address, "channel": channel, "ts": ts}
+        return {**place.address, "channel": channel, "ts": ts, **_rendered(notice, message)}
 
     async def update(self, notice: Notice, receipt: Receipt) -> Mapping[str, Any] | None:
         """Draws it anew in place; a pending card that somebody deleted is posted again."""
         channel, ts = str(receipt.receipt["channel"]), str(receipt.receipt["ts"])
         place = Place(receipt.place, channel, receipt.receipt)
         self._require_workspace()
+        message = self._drawn(notice, place)
         try:
             try:
-                await self._client.update(channel, ts, self._drawn(notice, place))
+                await self._client.update(channel, ts, message)
             except SlackRefused as error:
                 if error.code == "message_not_found" and _is_open_card(notice):
                     return await self.post(notice, place)
-                await self._client.update(channel, ts, self._smaller(notice, place, error))
+                message = self._smaller(notice, place, error)
+                await self._client.update(channel, ts, message)
         except (SlackRefused, SlackAway) as error:
             raise _as_failure(error) from error
-        return None
+        shown = _rendered(notice, message)
+        return {**receipt.receipt, **shown} if shown else None
 
     async def find(self, notice: Notice, place: Place) -> Mapping[str, Any] | None:
         """Looks for a post whose record was lost, by its metadata."""
@@ -221,6 +224,14 @@ def _since(notice: Notice) -> float:
     elif notice.execution is not None:
         created = notice.execution.execution.created_at
     return max(0, created - CLOCKS_APART) / SECOND
+
+
+def _rendered(notice: Notice, message: Message) -> dict[str, Any]:
+    """What the audit trail keeps of a card: the digest of its blocks, and whether a reader had to open more."""
+    if notice.topic != APPROVAL_CARD or notice.approval is None:
+        return {}
+    whole = fits_on_card(notice.approval.approval)
+    return {RENDERED: digest({"text": message.text, "blocks": [*message.blocks]}), CUT: not whole}
 
 
 def _is_open_card(notice: Notice) -> bool:

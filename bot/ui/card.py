@@ -30,6 +30,7 @@ from bot.ui.blocks import actions, context, fields, header, preformatted, quoted
 from bot.ui.limits import FOLDED_CHARACTERS, FOLDED_LINES
 from bot.ui.message import Block, Blocks, Message
 from bot.ui.outcome import outcome_blocks
+from bot.ui.progress import held
 from bot.ui.text import Workspace, code, door, escape, moment, person, plain, reviewers
 
 WORDS_LIMIT = 600
@@ -38,7 +39,7 @@ VOTES_SHOWN = 10
 
 _WHAT: Mapping[str, str] = {Kind.pause: "Reasoner"}
 
-_RULES: Mapping[str, str] = {"in_doubt": "a call in doubt", "attempts": "too many attempts"}
+_RULES: Mapping[str, str] = {"in_doubt": "a call in doubt", "attempts": "too many attempts", "restore": "a restore"}
 
 NO_REVIEWERS = (
     "⚠️ *Nobody may decide this here:* no reviewers are set. Set `reviewers` on the tool's `Approval`, "
@@ -96,6 +97,8 @@ def _ended(view: ApprovalView, workspace: Workspace) -> Blocks:
     approval = view.approval
     shown = shown_arguments(approval, FOLDED_LINES, FOLDED_CHARACTERS)
     blocks = [header(headline(approval)), section(_decided(view, workspace))]
+    if view.held_for and approval.status == ApprovalStatus.approved and approval.consumed_at is None:
+        blocks.append(section(held(view.held_for)))
     if approval.feedback:
         blocks.append(quoted("Reason", plain(approval.feedback, WORDS_LIMIT, multiline=True)))
     if approval.run_arguments != approval.arguments:

@@ -46,6 +46,8 @@ def progress(view: ExecutionView, workspace: Workspace, places: Mapping[str, str
     if view.unserved:
         head += "\n⚠️ No worker serves this agent now; it begins once one does (`countersign serve --agents …`)."
     blocks: Blocks = [section(head)]
+    if view.held_for:
+        blocks.append(section(held(view.held_for)))
     lines = _lines(view, places)
     if lines:
         blocks.append(section("\n".join(lines)))
@@ -70,6 +72,15 @@ def result(execution: Execution, workspace: Workspace) -> Message:
         short = plain(error_of(execution), NOTIFICATION_LIMIT)
         body = [quoted("Reason", plain(error_of(execution), 1500))]
     return Message(f"{mention}{word}: {escape(short)}", [section(head), *body])
+
+
+def held(held_for: str) -> str:
+    """Why nobody moves a run now; mrkdwn."""
+    if held_for == "restore":
+        return "⏸️ *Held:* the database was restored, and a person has to say how this goes on."
+    kind, _, name = held_for.partition(":")
+    what = f"the {kind} {code(name)}" if name else "everything"
+    return f"⏸️ *Stopped:* an operator has stopped {what}; this waits until they resume it."
 
 
 def answer_of(execution: Execution) -> str:

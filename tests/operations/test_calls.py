@@ -21,11 +21,12 @@ from agent_runtime.operations.calls import ask_in_doubt, start_call
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.claim import take_over_from
 from agent_runtime.store.database import Database
+from agent_runtime.store.events import code_version
 from agent_runtime.store.outbox import APPROVAL_CARD, DUE_DELIVERIES
 from agent_runtime.store.schema import approvals, steps
 from agent_runtime.store.statement import Q
 from tests.clock import Clock
-from tests.flow import APPROVE, POLICY, REJECT, Flow, free, gated
+from tests.flow import AGENT, APPROVE, POLICY, REJECT, Flow, free, gated
 from tests.samples import reviewer
 
 EDITS = replace(POLICY, allow_edits=True)
@@ -61,6 +62,9 @@ async def test_an_approved_call_starts_once_with_what_was_approved(database: Dat
         "fence": 2,
         "idempotency_key": f"{flow.execution_id}:1",
         "digest": approval.digest,
+        "tool_version": "1",
+        "agent_version": AGENT.version,
+        "code_version": code_version(),
     }
 
 

@@ -24,6 +24,7 @@ from agent_runtime.operations.claim import (
 )
 from agent_runtime.operations.settle import settle
 from agent_runtime.store.database import Database
+from agent_runtime.store.events import code_version
 from agent_runtime.store.executions import claim_queued
 from tests.clock import Clock
 from tests.flow import CLAIMABLE, Flow, free, gated
@@ -45,7 +46,7 @@ async def test_a_claim_has_a_lease_a_fence_and_the_journal(database: Database, c
     event = (await flow.events())[-1]
     assert (event.type, json.loads(event.data)) == (
         "execution.claimed",
-        {"worker_id": "worker-2", "fence": 2, "attempt": 1},
+        {"worker_id": "worker-2", "fence": 2, "attempt": 1, "code_version": code_version()},
     )
 
 

@@ -261,7 +261,13 @@ async def test_votes_are_counted_until_there_are_enough(database: Database) -> N
     assert done.approval.status == "approved"
     assert await flow.types(seen) == ["approval.voted", "approval.approved", "execution.queued"]
     voted = (await flow.events(seen))[0]
-    assert json.loads(voted.data) == {"verdict": "approved", "approvals": 1, "quorum": 2}
+    assert json.loads(voted.data) == {
+        "verdict": "approved",
+        "approvals": 1,
+        "quorum": 2,
+        "feedback": "",
+        "eligible_as": ["U1"],
+    }
     votes = await database.all(VOTES, b_id=done.approval.approval_request_id)
     assert [(vote.principal, vote.verdict) for vote in votes] == [
         ("slack:T1:U1", "approved"),
