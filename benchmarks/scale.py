@@ -1,8 +1,8 @@
 """A year at a million approvals a day, worked out from a scaled database: `python -m benchmarks.scale`.
 
-Fills a database with whole executions (start, model's reply, gated call, decision, call, end; sealed), a quarter of them
-first, and measures at both sizes what a server asks all day. What is printed as measured was measured here; what is
-printed as worked out is measured bytes and times multiplied, and says by what.
+Fills a database with whole executions (start, model's reply, gated call, decision, call, end; sealed), a quarter of
+them first, and measures at both sizes what a server asks all day. What is printed as measured was measured here; what
+is printed as worked out is measured bytes and times multiplied, and says by what.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import text
 from agent_runtime.agent import Agent
 from agent_runtime.audit.sealer import Sealer
 from agent_runtime.core.approval import Decision, Verdict
-from agent_runtime.core.execution import ExecutionStatus, StepStatus
+from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
 from agent_runtime.core.policy import Defaults, Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.operations.advance import ProposedCall, complete, record_reply
@@ -56,11 +56,8 @@ PAGES = {
 
 async def one(database: Database) -> None:
     """An execution from its start to its end."""
-    begun = await database.write(
-        start, Start(AGENT.name, {"prompt": "Refund ORD-8821"}), by=LOCAL_OPERATOR, via=Via.api
-    )
-    execution_id = begun.execution.execution_id
-    [claimed] = [one for one in await claims(database, 1)]
+    await database.write(start, Start(AGENT.name, {"prompt": "Refund ORD-8821"}), by=LOCAL_OPERATOR, via=Via.api)
+    [claimed] = await claims(database, 1)
     call = ProposedCall("call_1", "refund", ARGUMENTS, "1", "unsafe", POLICY)
     reply = {"message": {"role": "assistant", "content": "I will refund that."}}
     await database.write(record_reply, claimed, 0, 0, reply, [call])
@@ -74,10 +71,9 @@ async def one(database: Database) -> None:
     await database.write(finish_call, claimed, step, StepStatus.succeeded, {"value": {"refunded": True}})
     output = {"result": "Refunded.", "finishReason": "STOP"}
     await database.write(complete, claimed, ExecutionStatus.succeeded, output=output, finish_reason="STOP")
-    assert execution_id
 
 
-async def claims(database: Database, count: int) -> list[object]:
+async def claims(database: Database, count: int) -> list[Execution]:
     return [one.execution for one in await database.write(claim, CLAIMABLE, "bench", count, Defaults())]
 
 
@@ -175,11 +171,10 @@ def report(
     average = PER_DAY / 86_400
     doublings = math.log2(YEAR / approvals)
     say(f"worked out for {PER_DAY:,} approvals a day")
+    say(f"  {average:.1f} a second on average, {average * PEAK:.0f} in a busy second ({PEAK} × that, an assumption)")
     say(
-        f"  {average:.1f} a second on average, {average * PEAK:.0f} in a busy second ({PEAK} × the average, an assumption)"
-    )
-    say(
-        f"  the busy second needs {average * PEAK / rate:.0%} of the measured rate, sealing {average * events / sealing:.1%}"
+        f"  the busy second needs {average * PEAK / rate:.0%} of the measured rate; "
+        f"sealing takes {average * events / sealing:.1%} of a second each second"
     )
     say(
         f"  {bytes_each * PER_DAY / 1e9:.1f} GB a day, {bytes_each * YEAR / 1e12:.2f} TB and {YEAR * events / 1e9:.1f} "

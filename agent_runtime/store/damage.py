@@ -6,7 +6,7 @@ import sqlite3
 import time
 
 WHOLE = 512 * 1024 * 1024
-"""Bytes up to which all of a file is looked at; that took 0.4 s for 256 MiB on a disk's cache (docs/operations.md)."""
+"""Bytes up to which all of a file is looked at; about half a second from the disk's cache (docs/operations.md)."""
 
 SECONDS = 2.0
 """How long a larger file is looked at: table by table, the small ones that everything hangs on first."""
