@@ -55,26 +55,38 @@ PAGES = {
 
 
 async def one(database: Database) -> None:
-    """An execution from its start to its end."""
+    """An execution's worth of work: a start, and both halves of an execution, of this one or of another."""
     await database.write(start, Start(AGENT.name, {"prompt": "Refund ORD-8821"}), by=LOCAL_OPERATOR, via=Via.api)
-    [claimed] = await claims(database, 1)
+    for _ in range(2):
+        await work(database)
+
+
+async def work(database: Database) -> bool:
+    """Claims the oldest that is queued and moves it along; whether there was one."""
+    claimed = await database.write(claim, CLAIMABLE, "bench", 1, Defaults())
+    for held in claimed:
+        await (ask if not held.journal else finish)(database, held.execution)
+    return bool(claimed)
+
+
+async def ask(database: Database, execution: Execution) -> None:
+    """The model proposes the gated call, and a person approves it."""
     call = ProposedCall("call_1", "refund", ARGUMENTS, "1", "unsafe", POLICY)
     reply = {"message": {"role": "assistant", "content": "I will refund that."}}
-    await database.write(record_reply, claimed, 0, 0, reply, [call])
-    await database.write(park, claimed, claimed.signals)
-    [approval] = await database.all(PENDING_OF_EXECUTION, b_execution=claimed.execution_id)
+    await database.write(record_reply, execution, 0, 0, reply, [call])
+    await database.write(park, execution, execution.signals)
+    [approval] = await database.all(PENDING_OF_EXECUTION, b_execution=execution.execution_id)
     await database.write(
         resolve, approval.approval_request_id, Decision(Verdict.approved), by=LOCAL_OPERATOR, via=Via.api
     )
-    [claimed] = await claims(database, 1)
-    step = await database.write(start_call, claimed, 1, "1")
-    await database.write(finish_call, claimed, step, StepStatus.succeeded, {"value": {"refunded": True}})
+
+
+async def finish(database: Database, execution: Execution) -> None:
+    """The call runs, and the execution ends."""
+    step = await database.write(start_call, execution, 1, "1")
+    await database.write(finish_call, execution, step, StepStatus.succeeded, {"value": {"refunded": True}})
     output = {"result": "Refunded.", "finishReason": "STOP"}
-    await database.write(complete, claimed, ExecutionStatus.succeeded, output=output, finish_reason="STOP")
-
-
-async def claims(database: Database, count: int) -> list[Execution]:
-    return [one.execution for one in await database.write(claim, CLAIMABLE, "bench", count, Defaults())]
+    await database.write(complete, execution, ExecutionStatus.succeeded, output=output, finish_reason="STOP")
 
 
 async def fill(database: Database, count: int) -> float:
@@ -89,6 +101,8 @@ async def fill(database: Database, count: int) -> float:
             await one(database)
 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    while await work(database):
+        pass
     return count / (time.perf_counter() - began)
 
 
