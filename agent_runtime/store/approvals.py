@@ -165,7 +165,7 @@ def list_approvals(*, pending: bool, status: bool, kind: bool, after: bool) -> Q
     else:
         query = query.order_by(*(column.desc() for column in key))
         if status:
-            query = query.where(_a.status == bindparam("b_status"))
+            query = query.where(_a.status == bindparam("b_status"), _a.resolved_at.is_not(None))
         if after:
             query = query.where(or_(_a.created_at < at, and_(_a.created_at == at, _a.approval_request_id < aid)))
     if kind:

@@ -6,7 +6,7 @@ checks would be paid on every insert.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint, and_
 
 from agent_runtime.store import views
 from agent_runtime.store.append_only import protect
@@ -102,6 +102,9 @@ Index(
     sqlite_where=_in_conversation,
     postgresql_where=_in_conversation,
 )
+Index("ix_executions_requested_by", executions.c.requested_by, executions.c.created_at, executions.c.execution_id)
+_kept = and_(executions.c.worker_id.is_not(None), executions.c.status.in_(["waiting", "queued"]))
+Index("ix_executions_kept", executions.c.worker_id, sqlite_where=_kept, postgresql_where=_kept)
 _child = executions.c.parent_execution_id.is_not(None)
 Index("ix_executions_parent", executions.c.parent_execution_id, sqlite_where=_child, postgresql_where=_child)
 
@@ -179,6 +182,14 @@ Index(
 Index("ix_approvals_due", approvals.c.next_due_at, sqlite_where=_pending, postgresql_where=_pending)
 Index("ix_approvals_listed", approvals.c.created_at, approvals.c.approval_request_id)
 _decided = approvals.c.resolved_at.is_not(None)
+Index(
+    "ix_approvals_ended",
+    approvals.c.status,
+    approvals.c.created_at,
+    approvals.c.approval_request_id,
+    sqlite_where=_decided,  # one that held pending ones too would be preferred to that of what is due
+    postgresql_where=_decided,
+)
 Index(
     "ix_approvals_decided",
     approvals.c.resolved_at,

@@ -35,6 +35,8 @@ from agent_runtime.store.executions import (
     INSERT_EXECUTION,
     LAPSED,
     OF_CONVERSATION,
+    RELEASE_PARKED,
+    REQUESTED_BY,
     claim_queued,
     list_executions,
 )
@@ -55,12 +57,19 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
         list_approvals(pending=True, status=False, kind=False, after=True),
         "ix_approvals_pending",
     ),
+    "a page of approvals that ended in one way": (
+        list_approvals(pending=False, status=True, kind=False, after=True),
+        "ix_approvals_ended",
+    ),
     "what open pages look at for what waits": (PENDING_VERSIONS, "ix_approvals_pending"),
     "what open pages look at for what was decided": (DECIDED_VERSIONS, "ix_approvals_decided"),
     "what was decided last": (DECIDED, "ix_approvals_decided"),
     "the approvals an execution waits for": (PENDING_OF_EXECUTION, "ix_approvals_execution"),
     "an approval": (GET_APPROVAL, "approvals_pkey"),
     "the next queued executions": (claim_queued(["refund_agent"]), "ix_executions_queued"),
+    "what a worker keeps parked": (RELEASE_PARKED, "ix_executions_kept"),
+    "what one person asked for": (REQUESTED_BY, "ix_executions_requested_by"),
+    "executions of one agent": (list_executions(status=False, agent=True, after=True), "ix_executions_by_agent"),
     "lapsed leases": (LAPSED, "ix_executions_leased"),
     "ended ones whose calls were running": (CALLING_STILL, "ix_executions_calling"),
     "what a worker holds": (HELD, "ix_executions_leased|ix_executions_by_status"),
@@ -85,6 +94,8 @@ def park(tx: Tx, first: int, last: int) -> None:
         execution = replace(
             an_execution(status=status),
             execution_id=f"exe_{number:06}",
+            requested_by=f"slack:T1:U{number % 50}",
+            agent="refund_agent" if status != "waiting" else f"agent_{number % 50}",
             idempotency_key=f"key {number}",
             conversation_id=f"conversation {number % 500}",
             created_at=NOW + number,
@@ -97,6 +108,7 @@ def park(tx: Tx, first: int, last: int) -> None:
             approval_request_id=f"apr_{number:06}",
             execution_id=execution.execution_id,
             status="pending" if number % 10 else "approved",
+            resolved_at=None if number % 10 else NOW + number,
             created_at=NOW + number,
             next_due_at=NOW + number,
         )
@@ -145,5 +157,7 @@ async def test_sqlite(parked: None, database_url: str) -> None:
             plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + compiled.sql, compiled.named(binds))]
             if not index.endswith("_pkey") and not index.startswith("uq_"):
                 assert re.search(index, " ".join(plan)), f"{what}: {plan}"
+            sorted_whole = "USE TEMP B-TREE FOR ORDER BY" in plan
+            assert not sorted_whole or q is PENDING_OF_EXECUTION, f"{what}: {plan}"  # that sorts one execution's own
             scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step]
             assert [step for step in scans if "oldest" not in step and "unlocked" not in step] == [], f"{what}: {plan}"

@@ -50,16 +50,15 @@ class PostgresConnection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
-        self._savepoint: Literal["", "kept", "clean"] = ""
+        self._savepoint: Literal["kept", "clean"] = "clean"
         self.ahead = 0
         """Microseconds that the database's clock is ahead of this process's."""
 
     def begin(self, *, patient: bool) -> int:
-        self._savepoint = ""
         wait = PATIENT if patient else BRIEF
-        self._await(
-            self._raw.execute(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}")
-        )
+        settings = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}"
+        self._await(self._raw.execute(f"{settings}; SAVEPOINT request"))
+        self._savepoint = "clean"  # the first request's, in the same round trip
         now: int = self._await(self._raw.fetchval(NOW))
         self.ahead = now - time.time_ns() // 1000
         return now

@@ -161,6 +161,12 @@ def upgrade() -> None:
         **_only("conversation_id IS NOT NULL"),
     )
     op.create_index("ix_executions_held", "executions", ["held_for", "execution_id"], **_only("held_for IS NOT NULL"))
+    op.create_index(
+        "ix_executions_kept",
+        "executions",
+        ["worker_id"],
+        **_only("worker_id IS NOT NULL AND status IN ('waiting', 'queued')"),
+    )
     op.create_index("ix_executions_leased", "executions", ["status", "lease_until"], **_only("status = 'running'"))
     op.create_index("ix_executions_listed", "executions", ["created_at", "execution_id"])
     op.create_index(
@@ -169,6 +175,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_executions_queued", "executions", ["status", "run_after", "execution_id"], **_only("status = 'queued'")
     )
+    op.create_index("ix_executions_requested_by", "executions", ["requested_by", "created_at", "execution_id"])
     op.create_table(
         "steps",
         sa.Column("execution_id", sa.Text, nullable=False),
@@ -235,6 +242,12 @@ def upgrade() -> None:
         "ix_approvals_decided", "approvals", ["resolved_at", "approval_request_id"], **_only("resolved_at IS NOT NULL")
     )
     op.create_index("ix_approvals_due", "approvals", ["next_due_at"], **_only("status = 'pending'"))
+    op.create_index(
+        "ix_approvals_ended",
+        "approvals",
+        ["status", "created_at", "approval_request_id"],
+        **_only("resolved_at IS NOT NULL"),
+    )
     op.create_index(
         "ix_approvals_execution", "approvals", ["execution_id", "position"], **_only("execution_id IS NOT NULL")
     )
