@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.duration import SECOND
@@ -159,6 +159,32 @@ async def test_a_lost_server_is_said_and_found_again(page: Page, api: Api, world
     await page.context.set_offline(False)
     await card(page, approval).get_by_role("button", name="Reject").click()
     await expect(decided(page, approval)).to_contain_text("Rejected")
+
+
+@pytest.mark.parametrize("fault", ["refused", "hanging"])
+async def test_a_reading_that_fails_is_tried_again_by_itself(page: Page, api: Api, world: World, fault: str) -> None:
+    """One request of many fails (a busy database, a broken connection); nothing more happens on the feed."""
+    await opened(page, api)
+    await expect(page.get_by_test_id("empty")).to_be_visible()
+    failed: list[str] = []
+
+    async def fail_once(route: Route) -> None:
+        if failed:
+            await route.continue_()
+            return
+        failed.append(route.request.url)
+        if fault == "refused":
+            await route.fulfill(status=503, content_type="application/problem+json", body="{}")
+
+    await page.route("**/reviews?part=list", fail_once)
+    await page.clock.install()
+    approval = await world.waiting()
+    while not failed:
+        await page.wait_for_timeout(20)
+    await page.clock.run_for(30_000)
+    await expect(card(page, approval)).to_be_visible()
+    await expect(page.locator("#live-words")).to_have_text("live")
+    await expect(page.locator("#offline")).to_be_hidden()
 
 
 async def test_without_scripts_the_forms_do_it_all(browser: Browser, api: Api, world: World) -> None:

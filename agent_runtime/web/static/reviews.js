@@ -1,7 +1,9 @@
 // The reviewer's pages: shows what changes as it changes, and posts decisions. Without it the pages still decide.
 import { morph } from "/static/morph.js";
 
-const AGAIN_AFTER = 3000; // milliseconds until a lost connection is tried again
+const AGAIN_AFTER = 3000; // milliseconds until a lost connection or a failed reading is tried again
+const PATIENCE = 10000; // milliseconds that an answer may take
+const SAID_AFTER = 2500; // milliseconds until whoever decides hears that it is not confirmed yet
 const BREATH = 250; // milliseconds between readings, however much happens
 const part = document.getElementById("part");
 const announced = document.getElementById("announced");
@@ -12,6 +14,7 @@ let clockAhead = 0; // the server's clock less this one, in milliseconds
 let reading = false;
 let readAgain = false;
 let pressed = false; // nothing is moved under a finger
+let hearing = false; // the feed tells what changes
 let mark = "";
 
 // --- what people are told ---------------------------------------------------------------------------------------
@@ -49,18 +52,37 @@ async function refresh() {
     return;
   }
   reading = true;
+  let again = AGAIN_AFTER; // the feed has told of this change and will not do so again
   try {
-    const answer = await fetch(part.dataset.source, { headers: { Accept: "text/html" } });
-    if (answer.status === 401) return away("You are not signed in any more; what you see may be old.", "/sign-in");
+    const [answer, html] = await fetched(part.dataset.source, { headers: { Accept: "text/html" } });
+    if (answer.status === 401) {
+      again = 0;
+      return away("You are not signed in any more; what you see may be old.", "/sign-in");
+    }
     if (!answer.ok) return away("The server refuses to show more; what you see may be old. Trying again …");
-    show(await answer.text());
+    show(html);
+    again = 0;
+    if (hearing) live("on", "live");
   } catch {
     away("The server cannot be reached; what you see may be old. Trying again …");
   } finally {
+    if (again) readAgain = true;
     setTimeout(() => {
       reading = false;
       catchUp();
-    }, BREATH);
+    }, again || BREATH);
+  }
+}
+
+/** The answer and its text, as long as both come in time. */
+async function fetched(url, options) {
+  const waiting = new AbortController();
+  const timer = setTimeout(() => waiting.abort(), PATIENCE);
+  try {
+    const answer = await fetch(url, { ...options, signal: waiting.signal });
+    return [answer, await answer.text()];
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -138,18 +160,24 @@ async function decide(form, button) {
   const token = part.querySelector("[data-part]").dataset.csrf; // newer than the form's on a page that is long open
   const headers = { Accept: "application/json", "X-CSRF-Token": token };
   form.setAttribute("aria-busy", "true");
+  const slow = setTimeout(
+    () => tell(problem, "Not confirmed yet: the server is slow. This page shows it as soon as it is."),
+    SAID_AFTER,
+  );
   try {
-    const answer = await fetch(form.action, { method: "POST", headers, body });
-    const said = await answer.json();
+    const [answer, text] = await fetched(form.action, { method: "POST", headers, body });
+    const said = JSON.parse(text);
     if (!answer.ok) {
       tell(problem, said.detail);
       announce(said.detail);
     } else {
       comment.value = "";
+      problem.hidden = true;
     }
   } catch {
     tell(problem, "Not confirmed: the server did not answer. What is shown will follow; deciding again is safe.");
   } finally {
+    clearTimeout(slow);
     form.removeAttribute("aria-busy");
     refresh();
   }
@@ -171,11 +199,16 @@ function confirmed(what) {
 
 // --- what happens by itself -------------------------------------------------------------------------------------
 
+function hears() {
+  hearing = true;
+  live("on", "live");
+}
+
 function listen() {
   const feed = new EventSource("/feed");
-  feed.addEventListener("open", () => live("on", "live"));
+  feed.addEventListener("open", () => hears());
   feed.addEventListener("changed", (event) => {
-    live("on", "live");
+    hears();
     if (JSON.parse(event.data).mark !== mark || mark === "") refresh();
   });
   feed.addEventListener("again", () => {
@@ -183,6 +216,7 @@ function listen() {
     listen();
   });
   feed.addEventListener("error", () => {
+    hearing = false;
     away("The connection is lost; what you see may be old. Trying again …");
     feed.close();
     setTimeout(() => {
