@@ -114,12 +114,14 @@ def ask_after_restore(tx: Tx, defaults: Defaults) -> bool:
 
 def _ask(tx: Tx, execution: Execution, defaults: Defaults, since: str) -> None:
     journal = tx.all(JOURNAL, b_id=execution.execution_id)
+    before = tx.all(PENDING_OF_EXECUTION, b_execution=execution.execution_id)
+    asked_as_a_whole = any(one.kind == Kind.in_doubt and one.position is None for one in before)
     doubtful = [step for step in journal if _may_have_run(step)]
     for step in doubtful:
         _ask_about(tx, execution, step, defaults, since)
     children = [step for step in journal if step.kind == StepKind.call and step.status == StepStatus.gated]
     asked = bool(doubtful or children) or any(step.status == StepStatus.in_doubt for step in journal)
-    if not asked:
+    if not asked and not asked_as_a_whole:
         question = Question(
             kind=Kind.in_doubt,
             policy=never_ending(merge([], defaults, rules=("restore",))),
@@ -136,7 +138,7 @@ def _ask(tx: Tx, execution: Execution, defaults: Defaults, since: str) -> None:
     tx.run(
         SETTLE_HELD,
         b_id=execution.execution_id,
-        b_held=None if asked else ASKED,
+        b_held=None if asked and not asked_as_a_whole else ASKED,
         b_status=ExecutionStatus.waiting.value,
         b_open=len(pending) + len(children),
     )

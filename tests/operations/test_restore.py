@@ -111,8 +111,9 @@ async def test_it_may_be_stopped_instead(database: Database) -> None:
     assert (await flow.execution()).status == "failed"
 
 
-async def test_what_has_ended_is_left_alone_and_nothing_is_asked_twice(database: Database) -> None:
-    flow = await Flow.asked(database)
+@pytest.mark.parametrize("begin", [Flow.asked, Flow.started])
+async def test_what_has_ended_is_left_alone_and_nothing_is_asked_twice(database: Database, begin: Any) -> None:
+    flow = await begin(database)
     await restore(database)
     [doubt] = await flow.pending()
     assert await restore(database) == 1
