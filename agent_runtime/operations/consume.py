@@ -55,7 +55,7 @@ def claim_approval(
 
     `digest` is that of what the agent is about to run, `life` the permit's, in microseconds. Raises NotFound,
     NotAuthorized, InvalidRequest, Stopped where the stop switch covers the tool, and Conflict: not approved, another
-    digest, claimed with another key, or approved for too long.
+    digest, claimed with another key, approved for too long, or the permit has ended (it ran, or is in doubt).
     """
     approval = load(tx, approval_request_id)
     check_consumer(approval, by)
@@ -76,6 +76,7 @@ def claim_approval(
             "afresh to run it again",
             at=rfc3339(permit.claimed_at),
         )
+    _require_held(tx, permit)
     return Claimed(secret, permit, json.loads(approval.run_arguments))
 
 
@@ -126,16 +127,9 @@ def report_result(
     if not held.is_for(permit):
         raise NotAuthorized("permit: is not the one that was given for this approval")
     kept = canonical(result, name="result") if result is not None else None
-    if held.status != PermitStatus.claimed:
-        if (held.status, held.result) == (status, kept) and held.fresh_id is None:
-            return held
-        raise Conflict(_ended(held), status=held.status, in_doubt=held.in_doubt_id)
-    if tx.now >= held.expires_at:
-        raise Conflict(
-            f"the permit ended at {rfc3339(held.expires_at)} and the call is in doubt; a person settles what became "
-            "of it",
-            status=PermitStatus.in_doubt.value,
-        )
+    if (held.status, held.result) == (status, kept) and held.fresh_id is None:
+        return held
+    _require_held(tx, held)
     if status is PermitStatus.in_doubt:
         return _put_in_doubt(tx, approval, "whoever ran it says that the outcome is unknown", kept, by=by, via=via)
     ended = tx.run(
@@ -202,6 +196,18 @@ def _announce(tx: Tx, approval: ApprovalRequest, type: str, data: dict[str, Any]
     if approval.policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
     tx.wake(f"approval:{approval.approval_request_id}")
+
+
+def _require_held(tx: Tx, held: Permit) -> None:
+    """Raises Conflict where the permit has ended: what it was for is over, or in doubt."""
+    if held.status != PermitStatus.claimed:
+        raise Conflict(_ended(held), status=held.status, in_doubt=held.in_doubt_id, fresh=held.fresh_id)
+    if tx.now >= held.expires_at:
+        raise Conflict(
+            f"the permit ended at {rfc3339(held.expires_at)} and the call is in doubt; a person settles what became "
+            "of it",
+            status=PermitStatus.in_doubt.value,
+        )
 
 
 def _ended(held: Permit) -> str:

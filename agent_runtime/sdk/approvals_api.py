@@ -146,7 +146,7 @@ class ApprovalsApi:
         call that was claimed before is not run a second time.
 
         Raises CollaborationError with the reviewer's words where it was refused, TimeoutError where nobody decided in
-        time, Conflict where it was claimed before.
+        time, Conflict where it was claimed before (with your own key: where that run has ended, or is in doubt).
         """
         wanted = approval if isinstance(approval, str) else str(approval["approval_request_id"])
         decided = await self.wait(wanted, timeout_seconds)

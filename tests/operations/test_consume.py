@@ -93,11 +93,40 @@ async def test_a_claim_gives_a_permit_and_the_true_arguments(database: Database,
 
 async def test_the_same_key_gets_the_same_permit_and_another_none(database: Database, clock: Clock) -> None:
     approval = await approved(database)
-    first = await claim(database, approval)
-    await clock.advance(2 * DAY)
+    first = await claim(database, approval, life=2 * DAY)
+    await clock.advance(2 * DAY - 1)  # the approval itself is good for one day: for beginning
     assert await claim(database, approval) == first
     with pytest.raises(Conflict, match="attempt_key"):
         await claim(database, approval, attempt_key="attempt-2")
+
+
+@pytest.mark.parametrize("status", [PermitStatus.succeeded, PermitStatus.failed, PermitStatus.in_doubt])
+async def test_the_same_key_gets_no_permit_again_once_the_call_is_over(
+    database: Database, status: PermitStatus
+) -> None:
+    """A program that was started again with its own key does not run the call a second time."""
+    approval = await approved(database)
+    await report(database, await claim(database, approval), status)
+    with pytest.raises(Conflict) as refused:
+        await claim(database, approval)
+    assert refused.value.details["status"] == status
+
+
+async def test_the_same_key_gets_no_permit_that_has_ended(database: Database, clock: Clock) -> None:
+    """Before a sweep as after it, and after a person asked for it afresh: that approval is another one."""
+    approval = await approved(database)
+    await claim(database, approval)
+    await clock.advance(DEFAULT_LIFE)
+    with pytest.raises(Conflict, match="in doubt"):
+        await claim(database, approval)
+    await database.write(sweep)
+    with pytest.raises(Conflict, match="in doubt"):
+        await claim(database, approval)
+    [doubt] = await doubts(database)
+    await database.write(settle, doubt.approval_request_id, Outcome.not_happened, by=LOCAL_OPERATOR, via=Via.cli)
+    with pytest.raises(Conflict, match="not happened") as refused:
+        await claim(database, approval)
+    assert refused.value.details["fresh"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.rejected, Verdict.request_changes])
