@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from benchmarks import growth, parked, starting, w
+from benchmarks import demo, growth, parked, starting, w
 
 Benchmark = Callable[[Path], Awaitable[None]]
 
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "parked": parked.run,
     "growth": growth.run,
     "starting": starting.run,
+    "demo": demo.run,
 }
 
 

@@ -17,9 +17,9 @@ from agent_runtime.operations.sweep import sweep
 from agent_runtime.store.approvals import list_approvals
 from agent_runtime.store.executions import claim_queued
 from benchmarks.clones import clone_id, parked_file
+from benchmarks.extent import FULL
 from benchmarks.measuring import Figures
 from benchmarks.product import AGENT, Product
-from benchmarks.scale import FULL
 from benchmarks.table import show
 
 SIZES = (1_000, 10_000, 100_000) if FULL else (1_000, 100_000)

@@ -15,8 +15,8 @@ from agent_runtime.operations.start import Start
 from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings, load
 from agent_runtime.store.executions import GET_EXECUTION
+from benchmarks.extent import FULL
 from benchmarks.product import AGENT, Scripted
-from benchmarks.scale import FULL
 from benchmarks.table import show
 
 REASONERS = Agent("bench_reasoner")

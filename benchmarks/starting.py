@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent_runtime import AgentHandle
+from benchmarks.extent import FULL
 from benchmarks.measuring import Figures, at_once
 from benchmarks.product import Product
-from benchmarks.scale import FULL
 from benchmarks.table import show
 
 ROUNDS = 7 if FULL else 3

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import asyncpg
 
+from benchmarks.extent import FULL
 from benchmarks.floor import PostgresFloor, SqliteFloor
 from benchmarks.measuring import Figures, Subject, measure
 from benchmarks.product import HttpProduct, Product, ReasonerProduct
-from benchmarks.scale import FULL
 from benchmarks.table import show
 from tests.postgres import server_url
 
