@@ -9,8 +9,13 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
+from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.principal import Actor, Via
+from agent_runtime.errors import NotAuthorized
+from agent_runtime.operations.resolve import record_refused
 from agent_runtime.operations.tokens import Scope
-from agent_runtime.web.authentication import IDENTITY, Identity
+from agent_runtime.store.tx import Tx
+from agent_runtime.web.authentication import DATABASE, IDENTITY, Identity
 from agent_runtime.web.csrf import SAFE, from_browser, require_token
 
 S = TypeVar("S")
@@ -53,13 +58,31 @@ class Endpoint(Generic[S]):
         async def handle(request: web.Request) -> web.StreamResponse:
             identity = request[IDENTITY]
             subject = await self.find(request)
-            if self.scope is not None:
-                identity.require(self.scope)
-            if self.method not in SAFE and (identity.session or (self.browser and from_browser(request))):
-                await require_token(request)
-            return await self.answer(request, identity, subject)
+            try:
+                if self.scope is not None:
+                    identity.require(self.scope)
+                if self.method not in SAFE and (identity.session or (self.browser and from_browser(request))):
+                    await require_token(request)
+                return await self.answer(request, identity, subject)
+            except NotAuthorized as refused:
+                if self.method not in SAFE and isinstance(subject, ApprovalRequest):
+                    via = Via.dashboard if self.browser and from_browser(request) else Via.api
+                    await remember(request, subject, refused, by=identity.actor, via=via)
+                raise
 
         return web.route(self.method, self.path, handle)
+
+
+async def remember(
+    request: web.Request, approval: ApprovalRequest, refused: NotAuthorized, *, by: Actor, via: Via
+) -> None:
+    """The audit trail also holds an attempt that was refused here, before the operation that records its own."""
+    if refused.leaves is None:
+        await request.app[DATABASE].write(_record, approval, by=by, via=via, reason=refused.message)
+
+
+def _record(tx: Tx, approval: ApprovalRequest, *, by: Actor, via: Via, reason: str) -> None:
+    record_refused(tx, approval=approval, by=by, via=via, reason=reason)
 
 
 def answered(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

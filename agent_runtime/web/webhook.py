@@ -7,14 +7,14 @@ from aiohttp import web
 from agent_runtime.core.approval import Decision, parse_verdict
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.principal import Actor, Via
-from agent_runtime.errors import CountersignError, InvalidRequest
+from agent_runtime.errors import CountersignError, InvalidRequest, NotAuthorized
 from agent_runtime.operations.resolve import resolve
 from agent_runtime.web import find
 from agent_runtime.web.answers import DecidedAnswer
 from agent_runtime.web.approvals import decided_answer, require_eligible
 from agent_runtime.web.authentication import DATABASE, WEBHOOK, Identity
 from agent_runtime.web.bodies import WebhookBody, parse_object, raw_body, validated
-from agent_runtime.web.endpoint import Endpoint, answered, nothing
+from agent_runtime.web.endpoint import Endpoint, answered, nothing, remember
 from agent_runtime.web.signatures import BODY_SIGNATURE, STANDARD, WebhookKeys
 
 SENDER = Actor("webhook:approval-response", operator=True)
@@ -40,7 +40,11 @@ async def received(request: web.Request, identity: Identity, _: None) -> web.Str
     if not isinstance(wanted, str):
         raise InvalidRequest("requestId: must be the approval_request_id, a text")
     approval = await find.approval_called(database, wanted)
-    require_eligible(approval, SENDER, Via.webhook)
+    try:
+        require_eligible(approval, SENDER, Via.webhook)
+    except NotAuthorized as refused:
+        await remember(request, approval, refused, by=SENDER, via=Via.webhook)
+        raise
     body = validated(sent, WebhookBody)
     made = Decision(parse_verdict(body.decision), body.feedback or "")
     resolution = await database.write(resolve, approval.approval_request_id, made, by=SENDER, via=Via.webhook)
