@@ -19,17 +19,20 @@ from agent_runtime.store.events import EVENTS_OF_APPROVAL, EVENTS_OF_STREAM
 from agent_runtime.store.executions import GET_EXECUTION
 from agent_runtime.web import find
 from agent_runtime.web.answers import EventPage
-from agent_runtime.web.authentication import DATABASE, Identity
+from agent_runtime.web.authentication import DATABASE, Identity, identify
 from agent_runtime.web.endpoint import Endpoint, answered
 from agent_runtime.web.problems import problem_of
 from agent_runtime.web.queries import Cursor, Page, cursor_of, query_of
 from agent_runtime.web.views import event_answers
-from agent_runtime.web.waiting import wait_until
+from agent_runtime.web.waiting import is_gone, wait_until
 
 log = structlog.get_logger(__name__)
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection."""
+
+LOOKED_AT_AGAIN = 60.0
+"""Seconds after which it is looked at anew who listens: a token that was revoked meanwhile hears no more."""
 
 _BATCH = 200
 _SEQUENCE = re.compile(r"\d{1,15}", re.ASCII)
@@ -46,10 +49,13 @@ async def stream(request: web.Request, identity: Identity, execution: Execution)
         return web.Response(status=204)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
-    quiet_since = asyncio.get_running_loop().time()
+    quiet_since = known_since = asyncio.get_running_loop().time()
 
     async def send_new() -> bool:
-        nonlocal last, quiet_since
+        nonlocal last, quiet_since, known_since
+        if asyncio.get_running_loop().time() - known_since >= LOOKED_AT_AGAIN and not is_gone(request):
+            (await identify(request)).require(Scope.read)
+            known_since = asyncio.get_running_loop().time()
         now = await database.one(GET_EXECUTION, b_id=execution.execution_id)
         while rows := await _events(database, execution.execution_id, last):
             for event in await event_answers(database, rows):

@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 
 from agent_runtime.core.execution import Execution
+from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import StoreUnavailable
+from agent_runtime.operations.tokens import revoke_token
 from agent_runtime.web import events as web_events
 from agent_runtime.web import waiting as web_waiting
 from tests.web.conftest import Api, World
@@ -99,6 +101,20 @@ async def test_silence_is_kept_alive(api: Api, world: World, monkeypatch: pytest
         comment = await watched.next()
         assert comment is not None
         assert set(comment) == {""}
+
+
+async def test_a_token_that_was_revoked_hears_no_more(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_events, "LOOKED_AT_AGAIN", 0.0)
+    execution = await world.started()
+    token = await world.token("read", name="reader")
+    await world.token("read", name="another")
+    async with stream(api, execution, **token) as watched:
+        assert await watched.next()
+        await world.database.write(revoke_token, "reader", by=LOCAL_OPERATOR, via=Via.cli)
+        await world.gated(await world.claimed(execution))
+        [problem] = await watched.rest()
+    assert problem["event"] == "problem"
+    assert json.loads(problem["data"])["status"] == 401
 
 
 async def test_secrets_in_edits_stay_masked(api: Api, world: World) -> None:
