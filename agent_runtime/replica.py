@@ -175,6 +175,10 @@ class Replica:
             },
         }
 
+    def calls(self) -> dict[tuple[str, str, str], int]:
+        """What /metrics tells of the surfaces' calls to their services: by surface, method and outcome."""
+        return {(surface.name, *call): n for surface in self.surfaces for call, n in surface.calls().items()}
+
     async def _stop_worker(self) -> None:
         await self.worker.stop(self._grace)
         await self.database.write(beat, self.worker.worker_id, [])  # a stopped worker serves nobody

@@ -60,6 +60,7 @@ async def running(
             routes=routes,
             status=runtime.status,
             people=runtime.actor,
+            calls=runtime.calls,
             agents=runtime.agents,
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)

@@ -39,6 +39,10 @@ class Surface(Protocol):
         """Closes it."""
         ...
 
+    def calls(self) -> Mapping[tuple[str, str], int]:
+        """How often it called its service since it was created, by method and outcome."""
+        ...
+
     def status(self) -> Mapping[str, Any]:
         """What /readyz tells about it (JSON values)."""
         ...

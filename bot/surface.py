@@ -101,6 +101,10 @@ class SlackSurface:
         await self._directory.close()
         await self._client.close()
 
+    def calls(self) -> Mapping[tuple[str, str], int]:
+        """Calls of the Web API by method and outcome (`ok`, `refused`, `away`)."""
+        return self._client.calls
+
     def status(self) -> Mapping[str, Any]:
         """`state` is connected, connecting or away; `problem` says why not."""
         told: dict[str, Any] = {"mode": self.settings.mode}

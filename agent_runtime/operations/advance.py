@@ -205,4 +205,4 @@ def complete(
         data={"finish_reason": finish_reason, **({"error": dict(error)} if error else {})},
     )
     withdraw(tx, execution, by=SYSTEM, via=Via.system)
-    announce_end(tx, execution)
+    announce_end(tx, execution, status)

@@ -76,7 +76,7 @@ def end_execution(
         data={"reason": error["message"], **({"open_outcomes": positions} if positions else {})},
     )
     withdraw(tx, execution, by=by, via=via)
-    announce_end(tx, execution)
+    announce_end(tx, execution, status)
     ended = tx.one(GET_EXECUTION, b_id=execution.execution_id)
     assert ended is not None
     return ended
@@ -126,7 +126,11 @@ def answer_parent(tx: Tx, child: Execution) -> None:
         let_go_on(tx, ended.parent_execution_id)
 
 
-def announce_end(tx: Tx, execution: Execution) -> None:
+ENDED = "ended"
+"""What the end of an execution is counted as, with its status; see `Tx.count`."""
+
+
+def announce_end(tx: Tx, execution: Execution, status: ExecutionStatus) -> None:
     """Whoever asked is told, and whoever waits is woken; a parent gets its child's result."""
     if execution.parent_execution_id is not None:
         answer_parent(tx, execution)
@@ -135,3 +139,4 @@ def announce_end(tx: Tx, execution: Execution) -> None:
         enqueue(tx, EXECUTION_RESULT, execution.execution_id)
     tx.wake(f"execution:{execution.execution_id}")
     tx.wake(f"rest:{execution.execution_id}")
+    tx.count(ENDED, status.value)

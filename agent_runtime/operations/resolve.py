@@ -35,6 +35,9 @@ from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WA
 from agent_runtime.store.steps import ANSWER_STEP
 from agent_runtime.store.tx import Tx
 
+DECISION = "decision"
+"""What a decision (or the expiry) is counted as, with its verdict and door; see `Tx.count`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
@@ -67,6 +70,7 @@ def resolve(
 def expire(tx: Tx, approval: ApprovalRequest) -> ApprovalRequest:
     """Ends an approval whose time is over; the caller holds its row. Nobody's silence approves."""
     resolution = {"by": SYSTEM.principal, "via": Via.expiry.value, "feedback": ""}
+    tx.count(DECISION, ApprovalStatus.expired.value, Via.expiry.value)
     return end(tx, approval, Ended(ApprovalStatus.expired, resolution), by=SYSTEM, via=Via.expiry)
 
 
@@ -243,6 +247,7 @@ def _record_vote(tx: Tx, approval: ApprovalRequest, decision: Decision, by: Acto
         eligible_as=json.dumps(eligible_as(approval, by)),
         created_at=tx.now,
     )
+    tx.count(DECISION, decision.verdict.value, via.value)
 
 
 def eligible_as(approval: ApprovalRequest, by: Actor) -> list[str]:

@@ -84,6 +84,7 @@ class Request:
     result: Any = None
     error: BaseException | None = None
     topics: set[str] = field(default_factory=set)
+    counted: list[tuple[str, ...]] = field(default_factory=list)
 
     @property
     def works_on(self) -> str:
@@ -95,13 +96,13 @@ class Request:
 
     def fail(self, error: BaseException) -> None:
         self.answered, self.result, self.error = True, None, error
-        self.topics = set()
+        self.topics, self.counted = set(), []
 
 
 class Transaction:
     """A request's view of the batch's transaction; see `Tx`."""
 
-    __slots__ = ("_connection", "_dialect", "_saved", "deferred", "now", "topics")
+    __slots__ = ("_connection", "_dialect", "_saved", "counted", "deferred", "now", "topics")
 
     def __init__(self, connection: Connection, now: int) -> None:
         self._connection = connection
@@ -109,6 +110,7 @@ class Transaction:
         self._saved = False
         self.deferred: list[tuple[Q[Any], dict[str, Any]]] = []
         self.topics: set[str] = set()
+        self.counted: list[tuple[str, ...]] = []
         self.now = now
 
     def one(self, q: Q[R], /, **binds: Any) -> R | None:
@@ -132,6 +134,9 @@ class Transaction:
 
     def wake(self, topic: str) -> None:
         self.topics.add(topic)
+
+    def count(self, *what: str) -> None:
+        self.counted.append(what)
 
     def keep(self) -> None:
         """The request is done: what it wrote stays with the batch."""
@@ -248,12 +253,12 @@ def _run(connection: Connection, request: Request, now: int) -> Sequence[tuple[Q
             raise
         except Exception as error:  # noqa: BLE001 - handed to whoever awaits the request
             tx.undo()
-            request.result, request.error, request.topics = None, error, set()
+            request.result, request.error, request.topics, request.counted = None, error, set(), []
             if isinstance(error, Collision) and attempt < TRIES - 1:
                 continue
             return _what_it_leaves(connection, error, now)
         tx.keep()
-        request.error, request.topics = None, tx.topics
+        request.error, request.topics, request.counted = None, tx.topics, tx.counted
         return tx.deferred
     return ()
 

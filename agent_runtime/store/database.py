@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from agent_runtime import failpoints
 from agent_runtime.errors import Overloaded, StoreUnavailable
 from agent_runtime.store.batch import Request
+from agent_runtime.store.figures import Figures
 from agent_runtime.store.migrate import prepare_postgres, prepare_sqlite
 from agent_runtime.store.sqlite import SqliteReader, SqliteWriter
 from agent_runtime.store.statement import Q
@@ -72,6 +73,7 @@ class Database:
         self.clock = clock
         """About the time that transactions have, epoch microseconds; for reads."""
         self.wakes = Wakes()
+        self.figures = Figures()
         self._writer: Writer
         self._reader: Reader
         self._neighbours: Neighbours | None = None
@@ -166,6 +168,7 @@ class Database:
             self.clock = lambda: system_clock() + writer.ahead
 
     def _answer(self, batch: list[Request]) -> None:
+        self.figures.add(batch)
         topics: set[str] = set()
         for request in batch:
             self._waiting -= 1

@@ -86,8 +86,9 @@ GIVE_UP = Q(
     .values(gave_up_at=bindparam("b_now"), last_error=bindparam("b_error"))
     .returning(_o.outbox_id)
 )
-UNDELIVERED = Q(
-    select(func.count().label("n")).select_from(outbox).where(_o.gave_up_at.is_(None), _o.topic != WEBHOOK)
+UNDELIVERED = Q(select(func.count().label("n")).select_from(outbox).where(_o.gave_up_at.is_(None), _o.topic != WEBHOOK))
+DEAD_DELIVERIES = Q(
+    select(func.count().label("n")).select_from(outbox).where(_o.gave_up_at.is_not(None), _o.topic != WEBHOOK)
 )
 GIVEN_UP = Q(
     select(_o.outbox_id, _o.topic, _o.subject, _o.last_error, _o.gave_up_at).where(

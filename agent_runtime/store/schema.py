@@ -289,6 +289,8 @@ Index(
     sqlite_where=_undelivered,
     postgresql_where=_undelivered,
 )
+_dead = outbox.c.gave_up_at.is_not(None)
+Index("ix_outbox_dead", outbox.c.topic, sqlite_where=_dead, postgresql_where=_dead)
 Index("ix_outbox_subject", outbox.c.subject, outbox.c.topic)
 
 receipts = Table(

@@ -47,3 +47,7 @@ class Tx(Protocol):
     def wake(self, topic: str) -> None:
         """Announces `topic` once the transaction has committed."""
         ...
+
+    def count(self, *what: str) -> None:
+        """Counts something (its name, then its labels) among this process's figures, once that has committed."""
+        ...

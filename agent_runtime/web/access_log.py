@@ -1,4 +1,4 @@
-"""One line a request: never query strings, bodies, headers or tokens."""
+"""One line a request, and its figures: never query strings, bodies, headers or tokens."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent_runtime.web.authentication import IDENTITY
+from agent_runtime.web.metrics import METRICS
 
 log = structlog.get_logger(__name__)
 
@@ -23,12 +24,14 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
         status = response.status
         return response
     finally:
+        seconds = time.perf_counter() - began
+        request.app[METRICS].answered(request, status, seconds)
         identity = request.get(IDENTITY)
         log.info(
             "request",
             method=request.method,
             path=request.rel_url.raw_path[:500],
             status=status,
-            ms=round((time.perf_counter() - began) * 1000, 1),
+            ms=round(seconds * 1000, 1),
             principal=identity.actor.principal if identity is not None else "",
         )

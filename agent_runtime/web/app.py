@@ -22,6 +22,7 @@ from agent_runtime.web import (
     executions,
     feed,
     health,
+    metrics,
     openapi,
     pending,
     reviews,
@@ -49,6 +50,7 @@ ENDPOINTS: tuple[AnyEndpoint, ...] = (
     *webhook.ENDPOINTS,
     *switches.ENDPOINTS,
     *health.ENDPOINTS,
+    *metrics.ENDPOINTS,
     *openapi.ENDPOINTS,
     *pending.ENDPOINTS,
     *reviews.ENDPOINTS,
@@ -66,15 +68,17 @@ def create_app(
     routes: Sequence[web.RouteDef] = (),
     status: Callable[[], Mapping[str, Any]] = dict,
     people: People = nobody_known,
+    calls: metrics.Calls = dict,
     agents: Mapping[str, Agent] | None = None,
 ) -> web.Application:
     """The HTTP API on an open database.
 
     `defaults` are the environment's answers for what outsiders ask. `routes` are added by surfaces (such as
     `/slack/events`); `status` is what /readyz lists beside its own checks (`worker` False: this server's worker has
-    ended); `people` knows those whom surfaces show approvals to; `agents` are those that this process runs, whose tools
-    check edited arguments. Serve it with `AppRunner(app, access_log=None)`: it logs its own requests. Raises
-    InvalidSetting for a webhook secret that cannot be used.
+    ended); `people` knows those whom surfaces show approvals to; `calls` counts what surfaces asked of their services,
+    for /metrics; `agents` are those that this process runs, whose tools check edited arguments. Serve it with
+    `AppRunner(app, access_log=None)`: it logs its own requests. Raises InvalidSetting for a webhook secret that cannot
+    be used.
     """
     app = web.Application(
         client_max_size=MAX_BYTES, middlewares=[access_log, problems, refusals_as_pages, authentication]
@@ -87,6 +91,8 @@ def create_app(
     app[asking.DEFAULTS] = defaults or Defaults()
     app[asking.CALLBACK_HOSTS] = settings.callback_hosts
     app[health.STATUS] = status
+    app[metrics.METRICS] = metrics.Metrics.new()
+    app[metrics.CALLS] = calls
     app[openapi.DOCUMENT] = openapi.document(ENDPOINTS)
     if (keys := check_webhook_secret(settings)) is not None:
         app[webhook.KEYS] = keys

@@ -5,6 +5,7 @@ Retries belong to the outbox: the SDK's own would post a message twice where onl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -99,6 +100,8 @@ class SlackClient:
             raise ValueError("SlackClient needs settings with SLACK_BOT_TOKEN")
         self.refused_token = ""
         """What Slack said when it last refused the bot token; "" since it has taken it again."""
+        self.calls: Counter[tuple[str, str]] = Counter()
+        """Calls by method and outcome: ok, refused, or away (no answer, or a pause that Slack asked for)."""
         self._app_token = settings.slack_app_token
         self._web = AsyncWebClient(
             settings.slack_bot_token.get_secret_value(), base_url=settings.slack_api_url, retry_handlers=[]
@@ -251,13 +254,17 @@ class SlackClient:
             )
         except SlackApiError as error:
             failure = _failure(method, error)
+            self.calls[method, "refused" if isinstance(failure, SlackRefused) else "away"] += 1
             if headers is None and isinstance(failure, SlackRefused) and failure.code in TOKEN_REFUSED:
                 self._token_was_refused(failure)
             raise failure from None
         except aiohttp.ClientConnectorError as error:
+            self.calls[method, "away"] += 1
             raise SlackAway(method, "cannot be reached", uncertain=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.calls[method, "away"] += 1
             raise SlackAway(method, type(error).__name__) from error
+        self.calls[method, "ok"] += 1
         if headers is None and self.refused_token:
             log.info("slack: the bot token is taken again")
             self.refused_token = ""

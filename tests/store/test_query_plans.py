@@ -40,13 +40,14 @@ from agent_runtime.store.executions import (
     claim_queued,
     list_executions,
 )
-from agent_runtime.store.outbox import DUE_DELIVERIES, enqueue
+from agent_runtime.store.gauges import ALIVE, MOST_OVERDUE, OLDEST_PENDING, OPEN, PENDING_BY_KIND
+from agent_runtime.store.outbox import DEAD_DELIVERIES, DUE_DELIVERIES, UNDELIVERED, enqueue
 from agent_runtime.store.permits import INSERT_PERMIT, LAPSED_PERMITS
 from agent_runtime.store.rows import binds_of
 from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import INSERT_STEP, JOURNAL
 from agent_runtime.store.tx import Tx
-from agent_runtime.store.webhooks import DUE_WEBHOOKS
+from agent_runtime.store.webhooks import DEAD_WEBHOOKS, DUE_WEBHOOKS, WAITING_WEBHOOKS
 from tests.samples import NOW, a_step, an_approval, an_execution
 
 ROWS = 4000
@@ -85,6 +86,22 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
     "webhooks that are to be sent": (DUE_WEBHOOKS, "ix_outbox_due"),
     "permits that have lapsed": (LAPSED_PERMITS, "ix_permits_lapsing"),
 }
+COUNTED: dict[str, tuple[Q[Any], str]] = {
+    "queued executions": (OPEN["queued"], "ix_executions_queued|ix_executions_by_status"),
+    "running executions": (OPEN["running"], "ix_executions_leased|ix_executions_by_status"),
+    "waiting executions": (OPEN["waiting"], "ix_executions_by_status"),
+    "pending approvals by kind": (PENDING_BY_KIND, "ix_approvals_pending|ix_approvals_due"),
+    "the oldest pending approval": (OLDEST_PENDING, "ix_approvals_pending"),
+    "the approval that is overdue most": (MOST_OVERDUE, "ix_approvals_due"),
+    "what waits to be shown": (UNDELIVERED, "ix_outbox_due"),
+    "what was given up": (DEAD_DELIVERIES, "ix_outbox_dead"),
+    "webhooks that wait": (WAITING_WEBHOOKS, "ix_outbox_due|ix_outbox_subject"),
+    "webhooks that were given up": (DEAD_WEBHOOKS, "ix_outbox_dead"),
+    "workers that are alive": (ALIVE, "ix_workers_heartbeat"),
+}
+"""What a scrape of /metrics counts. Here most rows are among those that are counted, so that reading the whole table
+may well be quicker; what matters is that an index can answer where most rows have ended.
+"""
 
 
 def park(tx: Tx, first: int, last: int) -> None:
@@ -135,11 +152,12 @@ async def test_postgresql(parked: None, database_url: str) -> None:
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     try:
         await connection.execute("ANALYZE; SET plan_cache_mode = force_generic_plan")
-        for what, (q, index) in SERVED_BY.items():
+        for what, (q, index) in (SERVED_BY | COUNTED).items():
             compiled = q.compiled("postgresql")
+            await connection.execute(f"SET enable_seqscan = {'off' if what in COUNTED else 'on'}")
             await connection.execute(f"PREPARE asked AS {compiled.sql}")
-            nothing = ", ".join(["NULL"] * len(compiled.order))
-            plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE asked({nothing})"))
+            nothing = f"({', '.join(['NULL'] * len(compiled.order))})" if compiled.order else ""
+            plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE asked{nothing}"))
             await connection.execute("DEALLOCATE asked")
             assert re.search(index, plan), f"{what}: {plan}"
             scans = set(re.findall(r"Seq Scan on (\w+)", plan))
@@ -151,7 +169,7 @@ async def test_postgresql(parked: None, database_url: str) -> None:
 @pytest.mark.databases("sqlite")
 async def test_sqlite(parked: None, database_url: str) -> None:
     with closing(sqlite3.connect(make_url(database_url).database or "")) as connection:
-        for what, (q, index) in SERVED_BY.items():
+        for what, (q, index) in (SERVED_BY | COUNTED).items():
             compiled = q.compiled("sqlite")
             binds = dict.fromkeys(q.compiled("postgresql").order, 1)
             plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + compiled.sql, compiled.named(binds))]
@@ -160,4 +178,5 @@ async def test_sqlite(parked: None, database_url: str) -> None:
             sorted_whole = "USE TEMP B-TREE FOR ORDER BY" in plan
             assert not sorted_whole or q is PENDING_OF_EXECUTION, f"{what}: {plan}"  # that sorts one execution's own
             scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step]
-            assert [step for step in scans if "oldest" not in step and "unlocked" not in step] == [], f"{what}: {plan}"
+            materialised = ("oldest", "unlocked", "some")
+            assert [step for step in scans if not step.endswith(materialised)] == [], f"{what}: {plan}"

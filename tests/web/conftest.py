@@ -89,6 +89,7 @@ async def serve(database: Database) -> AsyncIterator[Serve]:
             *,
             routes: Any = (),
             status: Any = dict,
+            calls: Any = dict,
             host: str = "127.0.0.1",
             agents: Any = None,
             defaults: Any = None,
@@ -96,7 +97,13 @@ async def serve(database: Database) -> AsyncIterator[Serve]:
         ) -> Api:
             settings.setdefault("approval_webhook_secret", WEBHOOK_SECRET)
             app = create_app(
-                database, Settings(**settings), defaults=defaults, routes=routes, status=status, agents=agents
+                database,
+                Settings(**settings),
+                defaults=defaults,
+                routes=routes,
+                status=status,
+                calls=calls,
+                agents=agents,
             )
             runner = web.AppRunner(app, access_log=None)
             await runner.setup()

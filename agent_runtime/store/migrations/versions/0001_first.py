@@ -321,6 +321,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("outbox_id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_outbox_dead", "outbox", ["topic"], **_only("gave_up_at IS NOT NULL"))
     op.create_index("ix_outbox_due", "outbox", ["next_attempt_at", "outbox_id"], **_only("gave_up_at IS NULL"))
     op.create_index("ix_outbox_subject", "outbox", ["subject", "topic"])
     op.create_table(
