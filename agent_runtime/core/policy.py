@@ -289,10 +289,16 @@ def may_decide(policy: Policy, *, requested_by: str, by: Actor, via: Via, widene
             "no reviewers are set for this approval, so nobody may decide it here; "
             "set reviewers on the tool's Approval, or COUNTERSIGN_REVIEWERS (`countersign doctor` checks them)"
         )
-    if by.principal == requested_by and not policy.allow_self_approval:
+    if _is_requester(by, requested_by) and not policy.allow_self_approval:
         raise NotAuthorized("you asked for this, so somebody else must decide it", self_approval=True)
     if not (by.identities | {by.principal}) & set(eligible):
         raise NotAuthorized("you are not one of its reviewers", reviewers=list(eligible))
+
+
+def _is_requester(by: Actor, requested_by: str) -> bool:
+    """Also where a token names a person of Slack by the organisation and the click by the workspace: ids are one."""
+    kind, _, user = requested_by.rpartition(":")
+    return by.principal == requested_by or (kind.startswith("slack:") and user in by.identities)
 
 
 def eligible_reviewers(policy: Policy, widened: bool) -> tuple[str, ...]:

@@ -251,6 +251,14 @@ def test_the_requester_may_where_that_is_allowed_and_is_still_to_be_listed() -> 
         may_decide(allowed, requested_by=REQUESTER, by=Actor(REQUESTER, frozenset({"U9"})), via=Via.slack)
 
 
+def test_the_requester_is_known_under_the_organisation_s_id_too() -> None:
+    """A token may name somebody by their organisation; a click names them by their workspace."""
+    by = Actor("slack:T1:U1", frozenset({"slack:T1:U1", "U1"}))
+    with pytest.raises(NotAuthorized, match="somebody else must decide"):
+        may_decide(LISTED, requested_by="slack:E1:U1", by=by, via=Via.slack)
+    may_decide(LISTED, requested_by="slack:E1:U7", by=by, via=Via.slack)
+
+
 @pytest.mark.parametrize("via", Via)
 @pytest.mark.parametrize("by", [reviewer("U1"), LOCAL_OPERATOR], ids=["reviewer", "operator"])
 def test_a_door_that_is_left_out_is_shut_for_everybody(by: Actor, via: Via) -> None:
