@@ -49,7 +49,7 @@ class InvalidDefinition(CountersignError):
 
 
 class NotAuthenticated(CountersignError):
-    """Who is asking is not known. Create a token with `countersign tokens create` and send it as a bearer token."""
+    """Who is asking is not known."""
 
     status, slug = 401, "not-authenticated"
 

@@ -48,7 +48,7 @@ def resume(tx: Tx, name: str, *, kind: Kind = "", by: Actor, via: Via, reason: s
     switch = tx.run(DELETE_SWITCH, b_scope=found[0]) if found else None
     if switch is None:
         others = f"; stopped are: {', '.join(sorted(stopped))}" if stopped else ""
-        raise NotFound(f"{name or 'everything'} is not stopped{others}")
+        raise NotFound(f"{name or 'everything at once'} is not stopped{others}")
     data = {"scope": switch.scope, "reason": reason, "stopped_seconds": (tx.now - switch.stopped_at) // 1_000_000}
     record(tx, "switch.resumed", stream=STREAM, by=by, via=via, data=data)
     tx.wake(TOPIC)

@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agent_runtime.core.switches import Switch
 from agent_runtime.errors import CountersignError
 from agent_runtime.store.access import TOKENS
 from agent_runtime.store.agents import DEFINITIONS
 from agent_runtime.store.database import Database
 from agent_runtime.store.inspection import Inspection, inspect_database
 from agent_runtime.store.revision import HEAD, is_served
+from agent_runtime.store.switches import SWITCHES
 from bot.checks.finding import Finding, bad, good, note
 
 ABOUT = "database"
@@ -19,10 +21,11 @@ ABOUT = "database"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the database holds that other checks need: each deployed agent with its model, and the valid tokens."""
+    """What the database holds that other checks need: deployed agents with their models, valid tokens, what is stopped."""
 
     agents: Mapping[str, str] = field(default_factory=dict)
     tokens: frozenset[str] = frozenset()
+    stopped: tuple[Switch, ...] = ()
 
 
 async def check_database(database_url: str) -> tuple[list[Finding], Held]:
@@ -83,9 +86,10 @@ async def _held(database_url: str) -> Held:
     async with await Database.open(database_url) as database:
         definitions = await database.all(DEFINITIONS)
         tokens = await database.all(TOKENS)
+        stopped = await database.all(SWITCHES)
         now = database.clock()
     agents: dict[str, str] = {}
     for row in definitions:  # newest first within an agent
         agents.setdefault(row.agent, str(json.loads(row.definition).get("model") or ""))
     valid = {row.name for row in tokens if row.revoked_at is None and (row.expires_at or now + 1) > now}
-    return Held(agents, frozenset(valid))
+    return Held(agents, frozenset(valid), tuple(stopped))

@@ -1,7 +1,8 @@
-"""Who gets in: the address that is listened on, API tokens, the signed webhook; and which agent answers a mention."""
+"""Who gets in (address, API tokens, the signed webhook), which agent answers a mention, and what is stopped."""
 
 from __future__ import annotations
 
+from agent_runtime.core.switches import in_words
 from agent_runtime.settings import Settings
 from bot.checks.database import Held
 from bot.checks.finding import Finding, bad, good, note
@@ -11,7 +12,13 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 def check_doors(settings: Settings, held: Held) -> list[Finding]:
     """Pure: from the settings and what the database holds."""
-    return [*_tokens(settings, held), _webhook(settings), *_api_reviewers(settings, held), *_agents(settings, held)]
+    return [
+        *_tokens(settings, held),
+        _webhook(settings),
+        *_api_reviewers(settings, held),
+        *_agents(settings, held),
+        *_stopped(held),
+    ]
 
 
 def _tokens(settings: Settings, held: Held) -> list[Finding]:
@@ -59,3 +66,11 @@ def _agents(settings: Settings, held: Held) -> list[Finding]:
             )
         ]
     return [good(about, f"deployed: {names}")]
+
+
+def _stopped(held: Held) -> list[Finding]:
+    """Silent where nothing is: a stop that was forgotten is the reason why nothing runs."""
+    if not held.stopped:
+        return []
+    switches = ", ".join(f"{in_words(switch.scope)} (by {switch.principal})" for switch in held.stopped)
+    return [note("stop switch", f"stopped: {switches}", "let it go on: `countersign resume [NAME]`")]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
-from agent_runtime.core.switches import in_words
+from agent_runtime.core.switches import Switch, in_words
 from bot.cli.session import on_database
+
+if TYPE_CHECKING:
+    from agent_runtime.store.database import Database
 
 
 class Named(StrEnum):
@@ -42,10 +45,14 @@ def stop(name: Name = "", kind: Kind = None, reason: Reason = "") -> None:
 def resume(name: Name = "", kind: Kind = None, reason: Reason = "") -> None:
     """Let go on what was stopped."""
     from agent_runtime.operations.stop import resume as switch_on
+    from agent_runtime.store.switches import SWITCHES
 
-    switch = on_database(
-        lambda database: database.write(
+    async def work(database: Database) -> tuple[Switch, list[Switch]]:
+        switch = await database.write(
             switch_on, name, kind=kind.value if kind else "", by=LOCAL_OPERATOR, via=Via.cli, reason=reason
         )
-    )
-    typer.echo(f"{in_words(switch.scope)} goes on")
+        return switch, await database.all(SWITCHES)
+
+    switch, others = on_database(work)
+    rest = ", ".join(in_words(other.scope) for other in others)
+    typer.echo(f"{in_words(switch.scope)} goes on" + (f"; still stopped: {rest}" if rest else ""))

@@ -49,6 +49,12 @@ async def test_stop_and_resume(countersign: Command, open_rows: Database) -> Non
     assert f"held: agent:{AGENT.name}" in (await countersign.done("executions", "list")).out
     assert "is stopped" in (await countersign.done("executions", "show", flow.execution_id)).out
     assert (await countersign("stop", "nobody")).status == 1
+    doctor = await countersign("doctor")
+    assert f"stopped: the agent {AGENT.name} (by local:operator)" in doctor.out
+    await countersign.done("stop")
+    resumed = await countersign.done("resume")
+    assert resumed.out == f"everything goes on; still stopped: the agent {AGENT.name}\n"
+    assert "everything at once is not stopped" in (await countersign("resume")).err
     await countersign.done("resume", AGENT.name)
     assert "held" not in (await countersign.done("executions", "list")).out
 
