@@ -21,7 +21,7 @@ ABOUT = "database"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the database holds that other checks need: deployed agents with their models, valid tokens, what is stopped."""
+    """What other checks need of it: deployed agents with their models, valid tokens, what is stopped."""
 
     agents: Mapping[str, str] = field(default_factory=dict)
     tokens: frozenset[str] = frozenset()
