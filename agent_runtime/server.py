@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,11 +17,12 @@ from aiohttp import web
 
 from agent_runtime.agent import Agent
 from agent_runtime.engine.model import preload
-from agent_runtime.errors import InvalidSetting, WrongLoop
+from agent_runtime.errors import WrongLoop
 from agent_runtime.replica import Replica
 from agent_runtime.sdk.logs import keep_quiet
 from agent_runtime.settings import Settings, load
 from agent_runtime.web.app import check_webhook_secret, create_app
+from agent_runtime.web.listening import bind, closed_at_the_end, listen
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,16 @@ async def running(
     """
     settings = settings or load(Settings, env_file=env_file)
     check_webhook_secret(settings)
+    sockets = await bind(settings.host, settings.port, auto_port=auto_port)  # before anything is done that others see
+    with closed_at_the_end(sockets):
+        async with _served(agents, sockets, settings, env_file) as server:
+            yield server
+
+
+@asynccontextmanager
+async def _served(
+    agents: Sequence[Agent], sockets: Sequence[socket.socket], settings: Settings, env_file: str | None
+) -> AsyncIterator[Server]:
     async with Replica(settings, env_file=env_file, callbacks=True) as runtime:
         await runtime.deploy(*agents)
         routes = [route for surface in runtime.surfaces for route in surface.routes()]
@@ -66,7 +77,7 @@ async def running(
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         try:
-            url = await _listen(runner, settings.host, settings.port, auto_port)
+            url = await listen(runner, sockets, settings.host)
             async with _preloaded(bool(agents)):
                 yield Server(url, runtime)
         finally:
@@ -82,25 +93,6 @@ async def _preloaded(wanted: bool) -> AsyncIterator[None]:
     finally:
         if loading is not None:
             await asyncio.gather(loading, return_exceptions=True)  # whoever uses it is told what is wrong with it
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int, auto_port: bool) -> str:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise InvalidSetting(f"COUNTERSIGN_HOST: cannot listen on {host}: {error.strerror}") from error
-        if auto_port and port:
-            return await _listen(runner, host, 0, auto_port=False)
-        raise InvalidSetting(
-            f"COUNTERSIGN_PORT: {port} on {host} is in use; choose another, or 0 for any free one"
-        ) from error
-    shown = _FROM_HERE.get(host, host)
-    bound = runner.addresses[0][1]
-    return f"http://[{shown}]:{bound}" if ":" in shown else f"http://{shown}:{bound}"
-
-
-_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the way to a server that listens everywhere
 
 
 async def serve(

@@ -171,6 +171,7 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert port in last
     assert "in use" in last
     assert "Traceback" not in ran.err
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_corrupt_database_is_refused(tmp_path: Path) -> None:

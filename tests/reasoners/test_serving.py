@@ -16,6 +16,8 @@ from agent_runtime.agent import Agent
 from agent_runtime.errors import InvalidSetting, WrongLoop
 from agent_runtime.server import Server, running, serve
 from agent_runtime.settings import Settings
+from agent_runtime.store.agents import AGENT_NAMES
+from agent_runtime.store.database import Database
 from tests.e2e.process import ProductProcess, environment
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -51,6 +53,8 @@ async def test_a_port_that_is_taken(database_url: str, taken: int) -> None:
     with pytest.raises(InvalidSetting, match=f"COUNTERSIGN_PORT: {taken} on 127.0.0.1 is in use"):
         async with running([Agent("a")], settings=settings):
             pass
+    async with await Database.open(database_url) as database:
+        assert await database.all(AGENT_NAMES) == [], "nothing was deployed"
     async with running([Agent("a")], settings=settings, auto_port=True) as server:
         assert f":{taken}" not in server.url
         async with aiohttp.ClientSession() as session, session.get(f"{server.url}/healthz") as answer:
