@@ -48,6 +48,11 @@ class Identity:
         if scope not in self.scopes:
             raise NotAuthorized(f"this token lacks the scope {scope.value}", scope=scope.value)
 
+    def require_in_good_standing(self) -> None:
+        """Raises NotAuthorized where the person behind the token may begin nothing where they are known."""
+        if self.actor.barred:
+            raise NotAuthorized(f"nothing can be begun with this token: {self.actor.barred}")
+
 
 People = Callable[[str], Awaitable[Actor | None]]
 """Who a principal is now, for those that a surface knows: all their names, or why they may decide nothing."""
@@ -91,8 +96,8 @@ async def nobody_known(principal: str) -> Actor | None:
 
 
 async def _as_known(request: web.Request, identity: Identity) -> Identity:
-    """A person's token decides no more than the person may where they are known, and no longer."""
-    if identity.actor.operator or Scope.decide not in identity.scopes:
+    """A person's token begins and decides no more than the person may where they are known, and no longer."""
+    if identity.actor.operator or not identity.scopes & {Scope.start, Scope.decide}:
         return identity
     known = await request.app[PEOPLE](identity.actor.principal)
     return identity if known is None else replace(identity, actor=known)

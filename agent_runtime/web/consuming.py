@@ -99,6 +99,7 @@ ENDPOINTS = (
         summary="An outside agent says what became of the call that it claimed",
         find=find.approval,
         scope=Scope.start,
+        barred_too=True,
         answer=reported,
         body=ResultBody,
         answers={200: PermitAnswer},

@@ -51,6 +51,8 @@ class Endpoint(Generic[S]):
     """Statuses of its problem documents, beside those of authentication."""
     browser: bool = False
     """Whether our pages post to it, as a form or as JSON: whatever a browser sends must carry the token of its page."""
+    barred_too: bool = False
+    """Whether those may whom a surface bars: with scope `start`, what tells about something that was begun before."""
 
     def route(self) -> web.RouteDef:
         """The route that serves it."""
@@ -61,6 +63,8 @@ class Endpoint(Generic[S]):
             try:
                 if self.scope is not None:
                     identity.require(self.scope)
+                if self.scope is Scope.start and not self.barred_too:
+                    identity.require_in_good_standing()
                 if self.method not in SAFE and (identity.session or (self.browser and from_browser(request))):
                     await require_token(request)
                 return await self.answer(request, identity, subject)

@@ -7,6 +7,7 @@ from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import CountersignError
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.store.executions import OF_CONVERSATION
+from agent_runtime.store.serving import no_worker
 from bot.listeners.answers import tell
 from bot.listeners.context import Context
 from bot.listeners.said import Said
@@ -20,7 +21,7 @@ LOOKED_BACK = 20
 async def run(context: Context, said: Said, by: Actor, command: str, agents: list[str]) -> None:
     """Answers the person alone."""
     if command == "status":
-        answer = help.status(await _runs(context, said), context.workspace())
+        answer = await _status(context, said)
     elif command == "cancel":
         answer = await _cancel(context, said, by)
     elif command == "agents":
@@ -28,6 +29,13 @@ async def run(context: Context, said: Said, by: Actor, command: str, agents: lis
     else:
         answer = help.usage(agents)
     tell(context, said.origin.user, message(answer), channel=said.origin.channel, thread_ts=said.answer_thread)
+
+
+async def _status(context: Context, said: Said) -> str:
+    runs = await _runs(context, said)
+    going_on = {execution.agent for execution in runs if not execution.terminal}
+    unserved = {agent for agent in going_on if await no_worker(context.database, agent)}
+    return help.status(runs, context.workspace(), unserved)
 
 
 async def _runs(context: Context, said: Said) -> list[Execution]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from agent_runtime.core.execution import Execution, ExecutionStatus
 from bot.ui.progress import STATUS
@@ -42,8 +42,8 @@ def no_prompt(agent: str) -> str:
     return f"🤔 What is {code(agent)} to do? Write it behind the name."
 
 
-def status(executions: Sequence[Execution], workspace: Workspace) -> str:
-    """The runs of a thread, newest first."""
+def status(executions: Sequence[Execution], workspace: Workspace, unserved: Collection[str] = ()) -> str:
+    """The runs of a thread, newest first; `unserved` are the agents that no live worker has."""
     if not executions:
         return "Nothing has been started in this thread."
     lines = []
@@ -52,6 +52,13 @@ def status(executions: Sequence[Execution], workspace: Workspace) -> str:
         lines.append(
             f"{icon} *{word}* · {code(execution.agent)} · {person(execution.requested_by, workspace)} · "
             f"{moment(execution.created_at)}"
+        )
+    stuck = sorted({execution.agent for execution in executions[:SHOWN] if not execution.terminal} & {*unserved})
+    if stuck:
+        names = ", ".join(code(name) for name in stuck)
+        lines.append(
+            f"⚠️ No worker serves {names} now, so nothing of it goes on: start `countersign serve --agents …` with it. "
+            "Decisions count nevertheless."
         )
     return "\n".join(lines)
 

@@ -124,7 +124,9 @@ async def test_status_and_cancel_of_a_thread(desk: Desk) -> None:
     approval = await desk.proposes(execution)
     await desk.card(approval)
     await desk.mentions(REQUESTER, "status", thread_ts=ts)
-    await desk.is_told(REQUESTER, "Waiting for approval", f"<@{REQUESTER}>", channel=AGENTS)
+    await desk.is_told(
+        REQUESTER, "Waiting for approval", f"<@{REQUESTER}>", "No worker serves `refund_agent` now", channel=AGENTS
+    )
     await desk.mentions(BYSTANDER, "cancel", thread_ts=ts)
     await desk.is_told(BYSTANDER, "none of these runs is yours", channel=AGENTS)
     await desk.mentions(REQUESTER, "cancel", thread_ts=ts)
