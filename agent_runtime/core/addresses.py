@@ -84,6 +84,7 @@ def refusal_of_callback(text: str, allowed_hosts: Collection[str]) -> str:
     host = (URL(text).host or "").lower() if not refused else ""
     if refused or host in allowed_hosts:
         return refused
-    if host == "localhost" or host.endswith(".localhost") or (is_address(host) and not is_public(host)):
+    numeric = is_address(host) or host.replace(".", "").isdigit()  # 127.1 and 2130706433 are 127.0.0.1 to some systems
+    if host == "localhost" or host.endswith(".localhost") or (numeric and not is_public(host)):
         return "must be on the public internet; the operator may allow other hosts in COUNTERSIGN_CALLBACK_HOSTS"
     return ""

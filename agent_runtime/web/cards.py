@@ -103,6 +103,8 @@ class Card:
     ended: Said | None
     outcome: str
     settles_call: bool
+    answered: str
+    """What whoever looks has answered already, where more people are needed; "" where nothing."""
     refusal: str
     """Why whoever looks may not decide; "" where they may."""
 
@@ -149,6 +151,7 @@ def card_of(view: ApprovalView, *, by: Actor, refusal: str, now: int, whole: boo
         outcome=_outcome(view),
         settles_call=approval.kind == Kind.in_doubt
         and (approval.position is not None or approval.execution_id is None),
+        answered=next((status_in_words(vote.verdict) for vote in view.votes if vote.principal == by.principal), ""),
         refusal=refusal or _refusal(approval, by),
     )
 

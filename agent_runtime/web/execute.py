@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from agent_runtime.core.execution import Execution, ExecutionStatus
 from agent_runtime.core.principal import Via
-from agent_runtime.errors import InvalidRequest, NotFound
+from agent_runtime.errors import InvalidRequest, NotFound, Overloaded
 from agent_runtime.operations.start import Start, start
 from agent_runtime.operations.tokens import Scope
 from agent_runtime.store.agents import LATEST_DEFINITION
@@ -67,7 +68,8 @@ async def start_and_wait(request: web.Request, identity: Identity, wanted: Targe
         shown = await execution_answer(database, execution)
         return shown.is_complete or shown.is_waiting
 
-    await wait_until(request, f"execution:{execution.execution_id}", at_rest, seconds=LONGEST_WAIT)
+    with suppress(Overloaded):  # it is started: who asked is told so, and polls
+        await wait_until(request, f"execution:{execution.execution_id}", at_rest, seconds=LONGEST_WAIT)
     shown = await execution_answer(database, execution)
     return await _started(request, execution, 200 if shown.is_complete or shown.is_waiting else 202)
 

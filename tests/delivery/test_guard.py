@@ -88,6 +88,11 @@ def test_urls_that_nothing_is_sent_to(url: str) -> None:
         "http://127.0.0.1/",
         "http://[::1]/",
         "http://169.254.169.254/latest",
+        "http://127.1/",
+        "http://2130706433/",
+        "http://0177.0.0.1/",
+        "http://127.0.0.1./",
+        "http://8.8.8/",
     ],
 )
 def test_callbacks_that_say_themselves_that_they_are_private(url: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.principal import LOCAL_OPERATOR
 from agent_runtime.operations.deploy import deploy
+from agent_runtime.web import waiting
 from tests.web.conftest import AGENT, Api, World
 
 ASYNC = f"/api/v1/execute/async/{AGENT}"
@@ -111,6 +112,16 @@ async def test_sync_answers_when_it_completes(api: Api, world: World) -> None:
 async def test_sync_does_not_hang_where_nobody_works(api: Api) -> None:
     answer = await asyncio.wait_for(api.post(SYNC, {"prompt": "refund"}), 5)
     assert (answer.status, answer.json["no_worker"]) == (202, True)
+
+
+async def test_sync_says_what_it_started_where_too_many_wait(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs already: a refusal would make its caller start it a second time."""
+    await world.worker()
+    monkeypatch.setattr(waiting, "WAITING_AT_MOST", 0)
+    answer = await api.post(SYNC, {"prompt": "refund"})
+    assert (answer.status, answer.json["status"]) == (202, "queued")
 
 
 async def _queued(api: Api) -> None:

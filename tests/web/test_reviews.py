@@ -235,6 +235,19 @@ async def test_only_who_may_decide_gets_the_buttons(api: Api, world: World) -> N
     assert (await world.approval(doors)).pending
 
 
+async def test_who_has_answered_sees_it_and_waits_for_the_others(api: Api, world: World) -> None:
+    approval = await world.waiting(reviewers=("U1", "U2"), quorum=2)
+    path = f"/approve/{approval.approval_request_id}"
+    first = await signed_in(api, await world.token("read", "decide", name="u1", stands_for="slack:T1:U1"))
+    assert f'action="{path}"' in (await first.open()).text
+    assert (await first.submit(path, decision="approved")).status == 200
+    page = (await first.open()).text
+    assert "You have answered: approved. More people are needed." in page
+    assert f'action="{path}"' not in page
+    second = await signed_in(api, await world.token("read", "decide", name="u2", stands_for="slack:T1:U2"))
+    assert f'action="{path}"' in (await second.open()).text
+
+
 async def test_behind_a_proxy_the_public_address_counts(serve: Any, world: World) -> None:
     approval = await world.waiting()
     api = await serve(public_url="https://reviews.example")
