@@ -14,6 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.liveness import dead_workers, forget, lock_folder
 from agent_runtime.operations.claim import take_over_from
+from agent_runtime.operations.orphans import ask_about_orphans_of
 from agent_runtime.operations.sweep import sweep
 from agent_runtime.store.database import Database
 
@@ -64,8 +65,9 @@ class Clockwork:
         folder = lock_folder(Path(self._database.url.database or ""))
         for worker_id in dead_workers(folder):
             taken = await self._database.write(take_over_from, worker_id)
+            asked = await self._database.write(ask_about_orphans_of, worker_id, self._defaults or Defaults())
             forget(folder, worker_id)
-            log.info("took over from a dead worker", worker_id=worker_id, executions=taken)
+            log.info("took over from a dead worker", worker_id=worker_id, executions=taken, calls_in_doubt=asked)
 
 
 def _report(event: JobExecutionEvent) -> None:

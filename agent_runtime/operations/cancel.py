@@ -63,7 +63,8 @@ def end_execution(
         "b_now": tx.now,
     }
     if any(step.status == StepStatus.started for step in open_outcomes):
-        tx.run(END_CALLING, b_lease=tx.now + LEASE, **ending)
+        # Taken from a dead worker, it is nobody's: whether its call happened is asked at once.
+        tx.run(END_CALLING, b_lease=tx.now if execution.worker_id is None else tx.now + LEASE, **ending)
     else:
         tx.run(END_UNCLAIMED, **ending)
     positions = [step.position for step in open_outcomes]

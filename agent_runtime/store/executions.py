@@ -325,6 +325,14 @@ CALLING_STILL = Q(
 )
 """Ended ones whose last calls had not said how they ended when it was looked last."""
 
+CALLING_OF_WORKER = Q(
+    select(*_all)
+    .where(_e.ended_at.is_not(None), _e.lease_until.is_not(None), _e.worker_id == bindparam("b_worker"))
+    .order_by(_e.lease_until)
+    .with_for_update(skip_locked=True),
+    Execution,
+)
+
 KEEP_WORKER = Q(update(executions).where(_by_id).values(lease_until=bindparam("b_lease")).returning(_e.execution_id))
 FORGET_WORKER = Q(
     update(executions).where(_by_id).values(worker_id=null(), lease_until=null()).returning(_e.execution_id)

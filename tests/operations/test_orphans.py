@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,13 @@ from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE, Step
 from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
+from agent_runtime.engine.liveness import WorkerLock, dead_workers, lock_folder
+from agent_runtime.engine.scheduler import Clockwork
 from agent_runtime.engine.worker import beat, register
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.calls import ask_in_doubt
 from agent_runtime.operations.cancel import cancel
+from agent_runtime.operations.claim import take_over_from
 from agent_runtime.operations.settle import settle
 from agent_runtime.operations.sweep import sweep
 from agent_runtime.store.database import Database
@@ -47,6 +51,39 @@ async def test_one_whose_worker_died_is_asked_about(database: Database, clock: C
     assert (execution.worker_id, execution.lease_until) == (None, None)
     assert (await flow.types())[-1] == "call.in_doubt"
     assert (await database.write(sweep)).orphaned == 0
+
+
+@pytest.mark.databases("sqlite")
+async def test_its_lock_shows_at_once_that_a_worker_beside_a_file_died(database: Database) -> None:
+    """No lease has to run out: a free lock is the proof."""
+    flow, _ = await cancelled_while_it_ran(database)
+    folder = lock_folder(Path(database.url.database or ""))
+    clockwork = Clockwork(database)
+    with WorkerLock(folder, flow.worker_id):
+        await clockwork.tick()
+        assert await flow.pending() == [], "it lives, and may finish"
+    (folder / flow.worker_id).touch()  # as one leaves it that was killed
+    await clockwork.tick()
+    [asked] = await flow.pending()
+    assert (asked.kind, asked.tool_name, asked.position) == ("in_doubt", "refund", 1)
+    execution = await flow.execution()
+    assert (execution.status, execution.worker_id, execution.lease_until) == ("cancelled", None, None)
+    assert dead_workers(folder) == []
+    await clockwork.tick()
+    assert len(await flow.pending()) == 1
+
+
+async def test_one_that_nobody_ran_any_more_when_it_was_cancelled(database: Database, clock: Clock) -> None:
+    """Its worker had died, and been taken over from."""
+    flow = await Flow.asked(database)
+    await flow.resolve()
+    await flow.claim()
+    await flow.start_call()
+    await database.write(take_over_from, flow.worker_id)
+    await database.write(cancel, flow.execution_id, by=LOCAL_OPERATOR, via=Via.cli)
+    assert (await database.write(sweep)).orphaned == 1
+    [asked] = await flow.pending()
+    assert asked.kind == "in_doubt"
 
 
 async def test_one_whose_worker_lives_is_let_finish(database: Database, clock: Clock) -> None:

@@ -28,6 +28,7 @@ from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM, record
 from agent_runtime.store.executions import (
     BY_IDEMPOTENCY_KEY,
+    CALLING_OF_WORKER,
     CALLING_STILL,
     EXTEND_LEASES,
     GET_EXECUTION,
@@ -73,6 +74,7 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
     "executions of one agent": (list_executions(status=False, agent=True, after=True), "ix_executions_by_agent"),
     "lapsed leases": (LAPSED, "ix_executions_leased"),
     "ended ones whose calls were running": (CALLING_STILL, "ix_executions_calling"),
+    "ended ones of a worker whose calls were running": (CALLING_OF_WORKER, "ix_executions_calling"),
     "what a worker holds": (HELD, "ix_executions_leased|ix_executions_by_status"),
     "extending leases": (EXTEND_LEASES, "ix_executions_leased|ix_executions_by_status"),
     "an execution": (GET_EXECUTION, "executions_pkey"),
