@@ -96,5 +96,5 @@ async def test_unknown_names_are_refused(database: Database) -> None:
     await Flow.started(database)
     with pytest.raises(NotFound, match=r"no agent or tool is called 'refnd_agent'; known are: refund_agent"):
         await database.write(stop, "refnd_agent", **BY)
-    with pytest.raises(NotFound, match="everything is not stopped"):
+    with pytest.raises(NotFound, match="everything at once is not stopped"):
         await database.write(resume, "", **BY)
