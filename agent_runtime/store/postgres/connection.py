@@ -30,15 +30,17 @@ FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest($1::text[]) AS name ORDE
 """Locks names, all writers in one order; the first number keeps them apart from others' advisory locks."""
 
 _LOCK = """
-SELECT wanted.id, e.execution_id
+SELECT wanted.id, own.execution_id
 FROM unnest($1::text[]) AS wanted(id)
 LEFT JOIN approvals a ON a.approval_request_id = wanted.id
-JOIN executions e ON e.execution_id = coalesce(a.execution_id, wanted.id)
+JOIN executions own ON own.execution_id = coalesce(a.execution_id, wanted.id)
+JOIN executions e ON e.execution_id = ANY (ARRAY[own.execution_id, own.parent_execution_id])
 ORDER BY e.execution_id
 FOR UPDATE OF e
 """
 """Executions first, all writers in one order: some operations come to the execution by its approval, others the other
-way round.
+way round. With an execution its parent, which its end answers, while a parent's end withdraws its children: ids sort by
+the database's time, so a parent is locked before its children by either.
 """
 
 
