@@ -9,7 +9,7 @@ UV_VERSION := 0.13.8
 PYTEST ?= $(BIN)/python -m pytest
 JOBS ?= 2
 
-.PHONY: help setup demo test lint format unit browser bench picture lock clean
+.PHONY: help setup demo test lint format unit browser bench chaos picture lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-9s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ bench: setup ## benchmarks against the raw driver in the same run (BENCH=full: a
 	@test -z "$(PEERS)" || test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	@test -z "$(PEERS)" || .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	BENCH=$(BENCH) $(BIN)/python -m benchmarks
+
+chaos: setup ## the long fault runs: kills at every failpoint, races, replicas, the state machine (hours)
+	COUNTERSIGN_CHAOS=long $(PYTEST) -n $(JOBS) tests/chaos
 
 picture: setup browser ## draw docs/card.png anew from the demo's page
 	$(BIN)/python docs/make_card.py

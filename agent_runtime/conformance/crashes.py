@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.people import People
 from agent_runtime.conformance.processes import Zygote
-from agent_runtime.conformance.reading import Reading, read_all
+from agent_runtime.conformance.reading import Reading, all_ended, read_all
 from agent_runtime.conformance.waiting import stopped, until
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import list_executions
@@ -135,7 +135,9 @@ class CrashRun:
         server = await self.zygote.fork()
         working = asyncio.create_task(self.people.work(server.url))
         within = DRAINED_WITHIN + 0.1 * len(self.people.wanted)
-        await until(lambda: self.people.all_ended(server.url), within=within)  # what has not is told by the reading
+        await until(
+            lambda: all_ended(self.database, self.people, server.url), within=within
+        )  # what has not is told by the reading
         await stopped(working)
         await self.zygote.kill(server)
         return time.monotonic() - began

@@ -10,7 +10,7 @@ from agent_runtime.conformance.agents import AGENT, Model
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.people import People
 from agent_runtime.conformance.processes import Zygote
-from agent_runtime.conformance.reading import read_all
+from agent_runtime.conformance.reading import all_ended, read_all
 from agent_runtime.conformance.waiting import stopped, until
 from agent_runtime.core.policy import Defaults, Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
@@ -43,7 +43,9 @@ class Parked:
         server = await self.zygote.fork()
         ready = time.monotonic() - forked
         working = asyncio.create_task(self.people.work(server.url))
-        await until(lambda: self.people.all_ended(server.url), within=within)  # what has not is told by the reading
+        await until(
+            lambda: all_ended(self.database, self.people, server.url), within=within
+        )  # what has not is told by the reading
         await stopped(working)
         await self.zygote.kill(server)
         done = time.monotonic() - forked

@@ -91,7 +91,9 @@ class People:
             return told
 
     async def all_ended(self, url: str) -> bool:
-        """Whether everything that was wanted is started, and nothing is under way any more."""
+        """Whether everything that was wanted is started, and nothing seems to be under way any more; what changes its
+        status between two of these looks is not seen.
+        """
         if len(self.started) < len(self.wanted):
             return False
         try:

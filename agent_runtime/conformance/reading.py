@@ -38,6 +38,17 @@ class Reading:
         return (*self.lost, *self.duplicates, *self.unasked, *self.keys, *self.gaps)
 
 
+async def all_ended(database: Database, people: People, url: str) -> bool:
+    """Whether everything that was wanted has been started at `url`, and has ended."""
+    if not await people.all_ended(url):
+        return False
+    for execution_id in people.started.values():
+        execution = await database.one(GET_EXECUTION, b_id=execution_id)
+        if execution is not None and not execution.terminal:
+            return False
+    return True
+
+
 async def read_all(database: Database, people: People, ledger: Ledger) -> Reading:
     """Reads everything that `people` were told was done."""
     reading = Reading()

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -206,7 +207,9 @@ class Remote:
 
     async def _send(self, method: str, path: str, body: bytes) -> tuple[int, Json]:
         try:
-            async with self.http.request(method, self.url + path, data=body, headers=JSON, timeout=PATIENCE) as answer:
+            async with self.http.request(
+                method, self.url + path, data=BytesIO(body), headers=JSON, timeout=PATIENCE
+            ) as answer:
                 return answer.status, await answer.json(content_type=None)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
             return 413, {}  # closed while too much was being sent

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.people import People
 from agent_runtime.conformance.processes import Server, Zygote
-from agent_runtime.conformance.reading import read_all
+from agent_runtime.conformance.reading import all_ended, read_all
 from agent_runtime.conformance.waiting import stopped, until
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE, StepStatus
@@ -94,7 +94,7 @@ class Replicas:
 
     async def _all_ended(self) -> bool:
         server = next((server for server in self.servers if server.alive), None)
-        return server is not None and await self.people.all_ended(server.url)
+        return server is not None and await all_ended(self.database, self.people, server.url)
 
     async def _waits(self) -> list[float]:
         """Seconds from the death of a server to where what it ran was taken over, each."""
@@ -131,7 +131,9 @@ async def sleeper(zygote: Zygote, people: People, database: Database, executions
     second = await zygote.fork()
     at_second = asyncio.create_task(people.work(second.url))
     await asyncio.sleep(asleep)
-    await until(lambda: people.all_ended(second.url), within=2 * asleep)  # what has not is told by the reading
+    await until(
+        lambda: all_ended(database, people, second.url), within=2 * asleep
+    )  # what has not is told by the reading
     await asyncio.sleep(1.0)  # what woke up does what it still may
     await stopped(at_first, at_second)
     await zygote.kill(first)

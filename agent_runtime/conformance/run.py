@@ -49,7 +49,7 @@ class Sizes:
 
 
 QUICK = Sizes(
-    kills=1, rounds=50, deadlines=100, replicas=40, kill_every=1.0, changes=5, sleepers=0, parked=100, patience=60
+    kills=1, rounds=30, deadlines=100, replicas=40, kill_every=1.0, changes=5, sleepers=0, parked=100, patience=60
 )
 """Under a minute on one core."""
 

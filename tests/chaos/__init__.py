@@ -1,0 +1,5 @@
+"""Faults on purpose. The short form runs with all other tests; `make chaos` runs the long one."""
+
+import os
+
+LONG = os.environ.get("COUNTERSIGN_CHAOS") == "long"

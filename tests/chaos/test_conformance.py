@@ -1,0 +1,105 @@
+"""`countersign conformance` in its shortest form, and that it can find something wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from agent_runtime.conformance.agents import Model, agent
+from agent_runtime.conformance.figures import Finding
+from agent_runtime.conformance.ledger import Ledger
+from agent_runtime.conformance.people import people
+from agent_runtime.conformance.reading import read_all
+from agent_runtime.conformance.remote import remote
+from agent_runtime.conformance.run import Conformance, Sizes
+from agent_runtime.core.principal import LOCAL_OPERATOR, Via
+from agent_runtime.errors import InvalidRequest
+from agent_runtime.operations.start import Start, start
+from agent_runtime.replica import Replica
+from agent_runtime.settings import Settings
+from agent_runtime.store.database import Database
+from agent_runtime.web.app import create_app
+from bot.cli.conformance import conformance
+from bot.conformance import slack_door
+from tests.chaos import LONG
+
+SHORT = Sizes(
+    kills=1,
+    rounds=8,
+    deadlines=20,
+    replicas=10,
+    kill_every=0.5,
+    changes=2,
+    sleepers=0,
+    parked=20,
+    patience=60,
+    points=("commit.before@resolve", "commit.after@start_call", "effect.after@keyed", "effect.before@unsafe"),
+)
+
+pytestmark = pytest.mark.timeout(7200 if LONG else 180)
+
+
+async def test_every_promise_holds(empty_database_url: str) -> None:
+    sizes = Sizes() if LONG else SHORT
+    findings = await Conformance(empty_database_url, sizes, more={"slack": slack_door}).run()
+    assert [finding.promise for finding in findings[:4]] == ["P2", "P8", "P7", "P5"]
+    broken = [(finding.title, finding.violations[:5]) for finding in findings if not finding.held]
+    assert not broken
+    kills = next(finding for finding in findings if finding.title.startswith("kill -9"))
+    assert int(kills.figures["at each point"]) >= sizes.kills
+    assert kills.figures["lost"] == 0
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_database_in_use_is_left_alone(database: Database, database_url: str) -> None:
+    async with Replica(Settings(database_url=database_url), model=Model(), surfaces=False) as replica:
+        await replica.deploy(agent(Ledger(Path(str(database.url.database)).parent / "effects")))
+    await database.write(start, Start("conformance", {"prompt": "x"}), by=LOCAL_OPERATOR, via=Via.cli)
+    with pytest.raises(InvalidRequest, match="in use"):
+        await Conformance(database_url, SHORT).run()
+
+
+@pytest.mark.databases("sqlite")
+async def test_what_is_lost_is_found(database: Database, tmp_path: Path) -> None:
+    """A run that reads nothing wrong where something is would be worth nothing."""
+    ledger = Ledger(tmp_path / "effects")
+    async with people(ledger) as present:
+        present.want("never-started")
+        present.want("gone")
+        present.started["gone"] = "exe_gone"
+        present.decided["apr_gone"] = "approved"
+        present.settled["apr_doubt"] = "happened"
+        reading = await read_all(database, present, ledger)
+    assert len(reading.lost) == 4
+    assert not Finding("P1", "x", {}, reading.violations).held
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_running_deployment(database: Database) -> None:
+    """Over HTTP alone: the races, replays and tampering that `--url` does."""
+    runner = web.AppRunner(create_app(database, Settings()), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with remote(f"http://127.0.0.1:{runner.addresses[0][1]}", "") as deployment:
+            findings = [await deployment._races(2), await deployment._tampering(), await deployment._strangers()]
+    finally:
+        await runner.cleanup()
+    assert [(finding.promise, finding.violations) for finding in findings] == [("P2", ()), ("P5", ()), ("P13", ())]
+
+
+@pytest.mark.parametrize("given", [{}, {"database_url": "sqlite+aiosqlite:///x.db", "url": "http://127.0.0.1:1"}])
+def test_the_command_takes_one_of_two(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="--database-url") as refused:
+        conformance(**given)
+    assert refused.value.exit_status == 2
+
+
+def test_findings_as_json() -> None:
+    finding = Finding("P1", "title", {"lost": 1}, ("one",) * 50, 1.234)
+    told = json.loads(json.dumps(finding.as_json()))
+    assert (told["held"], told["figures"], len(told["violations"])) == (False, {"lost": 1}, 20)
