@@ -16,7 +16,7 @@ from agent_runtime import failpoints
 from agent_runtime.agent import Agent
 from agent_runtime.audit.heads import HeadWriter
 from agent_runtime.audit.sealer import Sealer
-from agent_runtime.core.policy import Approval, Defaults
+from agent_runtime.core.policy import Approval, Checkpoint, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.delivery.outbox import Outbox
 from agent_runtime.engine.liveness import WorkerLock, lock_folder
@@ -82,12 +82,13 @@ class Replica:
     async def __aenter__(self) -> Self:
         failpoints.arm_from_environment()
         configured = configured_surfaces(self._env_file) if self._with_surfaces else []
+        checkpoints = load_policy_file(self.settings.checkpoints).checkpoints  # a wrong one opens no database
         async with AsyncExitStack() as opening:
             self.database = await opening.enter_async_context(
                 await Database.open(self.settings.database_url, clock=self._clock)
             )
             self.surfaces = [create(self.database) for create in configured]
-            self.defaults = defaults(self.settings, self.surfaces)
+            self.defaults = defaults(self.settings, checkpoints, self.surfaces)
             policy = {
                 **policy_in_force(self.settings.checkpoints),
                 "reviewers": [*(self.defaults.approval.reviewers or ())],
@@ -212,9 +213,8 @@ def configured_surfaces(env_file: str | None) -> list[Callable[[Database], Surfa
     return [create for create in configured if create is not None]
 
 
-def defaults(settings: Settings, surfaces: Sequence[Surface]) -> Defaults:
+def defaults(settings: Settings, checkpoints: tuple[Checkpoint, ...], surfaces: Sequence[Surface]) -> Defaults:
     """The environment's answers for every approval: the surface's ladder, then the settings' reviewers."""
-    checkpoints = load_policy_file(settings.checkpoints).checkpoints
     if surfaces:
         return Defaults(surfaces[0].approval_defaults, checkpoints, notified=True, webhooks=bool(settings.notify_urls))
     return Defaults(Approval(reviewers=settings.reviewers or None), checkpoints, webhooks=bool(settings.notify_urls))

@@ -174,7 +174,7 @@ def parse_json(raw: bytes, *, max_bytes: int = 262_144, max_depth: int = 32) -> 
         value: JsonValue = reading.decoder.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidJson("", f"is not JSON: {error.msg} ({where})") from None
+        raise InvalidJson("", f"cannot be read: {error.msg} ({where})") from None
     if reading.refused or _SURROGATE_ESCAPE.search(raw):
         _require_accepted(value, "")
     return value

@@ -116,7 +116,7 @@ def _restore_file(url: URL, file: Path, force: bool, reason: str) -> Opened:
     if live_workers(lock_folder(target)):
         raise Conflict(f"a server is running on {target}; stop it first")
     if is_used(target) and not force:
-        raise Conflict(f"{target} is in use; with --force it is put away beside the restored one")
+        raise Conflict(f"{target} holds a deployment; with --force it is put away beside the restored one")
     with restored_beside(file, target, _progress("copied")) as beside:
         _upgrade(url.set(database=str(beside)))
 

@@ -134,6 +134,7 @@ async def test_a_misspelt_file_stops_the_start(page: Page, tmp_path: Path) -> No
     ended = await run("serve", "--agents", "cleanup:agent", settings=settings, folder=tmp_path)
     message = "misspelt.toml: checkpoint 2 (external-api): unknown field 'reviewer'; did you mean 'reviewers'?"
     assert (ended.status, ended.err.count(message), "Traceback" in ended.err) == (2, 1, False)
+    assert not [*tmp_path.glob("*.db")], "nothing was opened before"
     assert message.partition(": ")[2] in page.text.replace("\n", " ")
 
 
