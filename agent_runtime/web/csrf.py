@@ -53,7 +53,7 @@ async def require_token(request: web.Request) -> None:
         raise ForgedRequest(f"a browser's request needs the CSRF token of our page; {_REMEDY}")
     try:
         shown_to = _serializer(secret).loads(given, max_age=LIFETIME // SECOND)
-    except BadData:
+    except (BadData, UnicodeError):  # the latter for bytes that are no text
         shown_to = None
     if shown_to != request[IDENTITY].actor.principal:
         raise ForgedRequest("the page is too old or was shown to somebody else; reload it, then decide again")
@@ -87,11 +87,19 @@ def _require_own_origin(request: web.Request) -> None:
     own = {request.host.lower(), urlsplit(request.app[PUBLIC_URL]).netloc.lower()} - {""}
     origins = request.headers.getall("Origin", [])
     sites = request.headers.getall("Sec-Fetch-Site", [])
-    if any(urlsplit(origin).netloc.lower() not in own for origin in origins) or not set(sites) <= {
+    if any(_place(origin) not in own for origin in origins) or not set(sites) <= {
         "same-origin",
         "none",
     }:
         raise ForgedRequest(f"it comes from another site's page; {_REMEDY}")
+
+
+def _place(origin: str) -> str:
+    """Host and port of an origin; "" where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _serializer(secret: str) -> URLSafeTimedSerializer:

@@ -8,8 +8,9 @@ from importlib.metadata import version
 
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from agent_runtime.core.approval import Kind
 from agent_runtime.core.duration import SECOND
@@ -93,8 +94,12 @@ async def scraped(request: web.Request, identity: Identity, _: None) -> web.Stre
     """The text format of Prometheus, or OpenMetrics where the client asks for it."""
     database = request.app[DATABASE]
     families = [*await _gauges(database), *_counters(database.figures), _calls(request.app[CALLS]())]
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    body = encode(Gathered(request.app[METRICS].registry, families))
+    gathered = Gathered(request.app[METRICS].registry, families)
+    if "application/openmetrics-text" in request.headers.get("Accept", ""):
+        body = openmetrics.generate_latest(gathered)  # type: ignore[no-untyped-call]
+        content_type = openmetrics.CONTENT_TYPE_LATEST
+    else:
+        body, content_type = generate_latest(gathered), CONTENT_TYPE_PLAIN_0_0_4
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
