@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,12 +11,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from agent_runtime.core.ids import approval_request_id as new_id
-from agent_runtime.errors import TimeoutError
+from agent_runtime.errors import CountersignError, TimeoutError
 from agent_runtime.sdk.permits import Permit, Status, digest_of, require_approved
-from agent_runtime.sdk.transport import Answer, Transport, part
+from agent_runtime.sdk.transport import Answer, Transport, may_pass, part
 
 LONGEST_POLL = 50.0
 """Seconds of one long poll; `wait` polls again and again."""
+
+LOOK_AGAIN, AWAY_AT_MOST = 2.0, 300.0
+"""Seconds between looks while the server is away, and for how long `wait` believes that it comes back."""
 
 APPROVALS = "/api/v1/approvals"
 
@@ -100,13 +104,22 @@ class ApprovalsApi:
     async def wait(self, approval_request_id: str, timeout_seconds: float | None = None) -> Answer:
         """The approval once it is decided or over, whatever the verdict.
 
-        Raises TimeoutError where that takes longer than `timeout_seconds` (None: as long as it takes).
+        A server that is away meanwhile, such as for a restart, is waited for. Raises TimeoutError where it takes longer
+        than `timeout_seconds` (None: as long as it takes), ServerUnavailable where the server stays away for minutes.
         """
         clock = asyncio.get_running_loop().time
         end = None if timeout_seconds is None else clock() + timeout_seconds
+        seen = clock()
         while True:
             left = LONGEST_POLL if end is None else min(LONGEST_POLL, max(0.0, end - clock()))
-            approval = await self.approval(approval_request_id, wait_seconds=left)
+            try:
+                approval = await self.approval(approval_request_id, wait_seconds=left)
+            except CountersignError as error:
+                if not may_pass(error) or clock() >= min(seen + AWAY_AT_MOST, end or math.inf):
+                    raise
+                await asyncio.sleep(LOOK_AGAIN)
+                continue
+            seen = clock()
             if approval["status"] != "pending":
                 return approval
             if end is not None and clock() >= end:

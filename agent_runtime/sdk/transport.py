@@ -60,7 +60,7 @@ class Transport:
             try:
                 return await self._exchange(method, path, **options)
             except CountersignError as error:
-                if not _may_pass(error):
+                if not may_pass(error):
                     raise
                 await asyncio.sleep(pause)
         return await self._exchange(method, path, **options)
@@ -77,7 +77,7 @@ class Transport:
             raise ServerUnavailable(f"{self.server_url}: {error}") from error
 
 
-def _may_pass(error: CountersignError) -> bool:
+def may_pass(error: CountersignError) -> bool:
     """Whether asking again may help: the server is away or busy, and this is no other server's refusal."""
     return error.status == 503 and error.details.get("status", 503) >= 500
 

@@ -11,7 +11,14 @@ from aiohttp import web
 
 from agent_runtime.client import AsyncClient, Client
 from agent_runtime.core.policy import Approval, Defaults
-from agent_runtime.errors import CollaborationError, Conflict, InvalidRequest, StaleDigest, TimeoutError
+from agent_runtime.errors import (
+    CollaborationError,
+    Conflict,
+    InvalidRequest,
+    ServerUnavailable,
+    StaleDigest,
+    TimeoutError,
+)
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
 from agent_runtime.web.app import create_app
@@ -175,6 +182,31 @@ async def test_the_sync_face(server_url: str) -> None:
             assert client.approval(second["approval_request_id"])["permit"]["status"] == "in_doubt"
 
     await asyncio.to_thread(program)
+
+
+async def test_waiting_outlasts_a_server_that_is_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People take hours: a restart of the server meanwhile is no reason to stop waiting."""
+    monkeypatch.setattr("agent_runtime.sdk.transport.RETRIES", ())
+    monkeypatch.setattr("agent_runtime.sdk.approvals_api.LOOK_AGAIN", 0.001)
+    looks = 0
+
+    async def away(request: web.Request) -> web.Response:
+        nonlocal looks
+        looks += 1
+        if looks < 7 or "apr_away" in request.path:
+            return web.Response(status=502, text="the proxy finds nobody")
+        return web.json_response({"status": "rejected"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", away)
+    async with listening(app) as url, AsyncClient(url) as client:
+        assert (await client.wait("apr_1"))["status"] == "rejected"
+        assert looks == 7
+        with pytest.raises(ServerUnavailable):
+            await client.wait("apr_away", timeout_seconds=0.05)
+        monkeypatch.setattr("agent_runtime.sdk.approvals_api.AWAY_AT_MOST", 0.05)
+        with pytest.raises(ServerUnavailable):
+            await client.wait("apr_away")
 
 
 async def test_what_is_idempotent_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
