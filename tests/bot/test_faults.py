@@ -68,8 +68,10 @@ async def test_a_storm_of_429s(desk: Desk) -> None:
     await until(throttled, "it was tried")
     assert (await desk.claims(execution)).status == "running", "the work goes on"
     assert len(await calls(desk, "chat.update")) <= before + 2, "one try a lane: the card's and the progress message's"
+    assert desk.surface.calls()["chat.update", "away"] >= 1
     await desk.post("/faults", {})
     assert action_ids(await desk.card_shows(approval, "Approved", f"<@{REVIEWER}>")) == []
+    assert desk.surface.calls()["chat.update", "ok"] >= 1
     note = await desk.sees(
         APPROVALS, lambda m: m["ts"] != card["ts"] and "Approved" in shown(m), "the outcome below it"
     )
@@ -91,6 +93,7 @@ async def test_a_revoked_token(desk: Desk, capsys: pytest.CaptureFixture[str]) -
         return len([c for c in await calls(desk, "chat.postMessage") if c["error"] == "token_revoked"]) >= 2
 
     await until(told, "the status says it")
+    assert desk.surface.calls()["chat.postMessage", "refused"] >= 2
     assert "token_revoked" in str(desk.surface.status()["problem"])
     assert "countersign doctor" in str(desk.surface.status()["problem"])
     assert capsys.readouterr().out.count("the bot token is refused; nothing is lost") == 1
