@@ -23,6 +23,9 @@ class Proxy:
         self.replace: tuple[bytes, bytes] | None = None
         """What the server says, said differently; of one length."""
 
+        self.silent = asyncio.Event()
+        """While it is set nothing passes, in either direction, and nothing is closed: a black hole."""
+
     async def listen(self) -> None:
         """Accepts connections, on the same port as before where it was listening."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -55,6 +58,10 @@ class Proxy:
             self._serving.discard(serving)
             writer.transport.abort()
 
+    async def _passing(self) -> None:
+        while self.silent.is_set():
+            await asyncio.sleep(0.01)
+
     async def _both_ways(
         self,
         client: asyncio.StreamReader,
@@ -66,6 +73,7 @@ class Proxy:
 
         async def up() -> None:
             while said := await client.read(65536):
+                await self._passing()
                 if self.cut_before is not None and self.cut_before in said:
                     self.cut_before = None
                     return
@@ -77,6 +85,7 @@ class Proxy:
 
         async def down() -> None:
             while said := await server.read(65536):
+                await self._passing()
                 if cut.is_set():
                     return
                 if self.replace is not None:
