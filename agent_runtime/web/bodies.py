@@ -115,12 +115,14 @@ async def body_of(request: web.Request, model: type[M], *, optional: bool = Fals
 
 
 async def raw_body(request: web.Request) -> bytes:
-    """The exact bytes; a body that is too large or too slow is refused as 413 or 408."""
+    """The exact bytes; a body that is too large, too slow or no bytes at all is refused as 413, 408 or 400."""
     try:
         async with asyncio.timeout(_SECONDS_TO_SEND):
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+    except web.RequestPayloadError:
+        raise web.HTTPBadRequest(reason="the body is not encoded as its headers say; send it as it is") from None
 
 
 def parse(raw: bytes, model: type[M]) -> M:

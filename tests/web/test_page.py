@@ -148,6 +148,20 @@ async def test_a_decision_that_came_too_late_says_who_was_first(page: Page, api:
     assert (await world.approval(approval)).status == "approved"
 
 
+async def test_a_slow_decision_says_that_it_is_not_confirmed_yet(page: Page, api: Api, world: World) -> None:
+    approval = await world.waiting()
+    await opened(page, api)
+    held: list[Route] = []
+    await page.route("**/approve/*", lambda route: held.append(route))
+    await page.clock.install()
+    await card(page, approval).get_by_role("button", name="Reject").click()
+    await page.clock.run_for(2_500)
+    await expect(card(page, approval).get_by_role("alert")).to_contain_text("Not confirmed yet")
+    assert (await world.approval(approval)).pending
+    await held[0].continue_()
+    await expect(decided(page, approval)).to_contain_text("Rejected")
+
+
 async def test_a_lost_server_is_said_and_found_again(page: Page, api: Api, world: World) -> None:
     approval = await world.waiting()
     await opened(page, api)

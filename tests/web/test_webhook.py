@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from multidict import CIMultiDict
+from structlog.testing import capture_logs
 
 from agent_runtime.core.duration import SECOND
 from agent_runtime.errors import InvalidSetting
@@ -50,6 +51,14 @@ async def test_a_signed_decision_counts(api: Api, world: World) -> None:
     assert (answer.status, decided["status"], decided["already_processed"]) == (200, "approved", False)
     assert (decided["decided_by"], decided["resolution"]["via"]) == ("webhook:approval-response", "webhook")
     assert (await world.execution(approval)).status == "queued"
+
+
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(api: Api) -> None:
+    """A stranger's nonsense is no error of ours, with a traceback in the log."""
+    with capture_logs() as logged:
+        answer = await send(api, b"abcde", {"Content-Encoding": "gzip"})
+    assert (answer.status, answer.json["type"]) == (400, "urn:countersign:problem:bad-request")
+    assert [line for line in logged if line["log_level"] == "error"] == []
 
 
 async def test_it_is_served_where_tokens_exist_and_behind_a_proxy(api: Api, world: World) -> None:
