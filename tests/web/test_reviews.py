@@ -74,11 +74,13 @@ async def test_without_a_script_the_form_decides_too(browser: Browser, world: Wo
     approval = await world.waiting()
     await browser.open()
     path = f"/approve/{approval.approval_request_id}"
-    answer = await browser.submit(path, headers=PAGE, decision="rejected", digest=approval.digest)
+    answer = await browser.submit(path, headers=PAGE, decision="rejected", feedback="No.", digest=approval.digest)
     assert (answer.status, answer.headers["Location"]) == (303, f"/reviews/{approval.approval_request_id}")
     shown = await browser.open(answer.headers["Location"])
     assert "Rejected" in shown.text
     assert "on the dashboard" in shown.text
+    listed = re.sub(r"<[^>]*>", "", (await browser.open()).text)
+    assert re.search(r"No\.\s+Nothing ran\.", listed), "a reason and what came of it are apart"
     refused = await browser.submit(path, headers=PAGE, decision="approved", digest=approval.digest)
     assert (refused.status, "already rejected" in refused.text) == (409, True)
     assert refused.headers["Content-Type"].startswith("text/html")
