@@ -56,7 +56,9 @@ def next_action(journal: Sequence[Step]) -> AskModel | Calls | Finish | Fail:
         return AskModel(0)
     calls = [step for step in journal if step.kind == StepKind.tool and step.turn == last.turn]
     if not calls:
-        return AskModel(last.turn + 1) if journal[-1].kind == StepKind.note else last_word(json.loads(last.result or "{}"))
+        if journal[-1].kind == StepKind.note:
+            return AskModel(last.turn + 1)
+        return last_word(json.loads(last.result or "{}"))
     unfinished = _in(calls, StepStatus.proposed, StepStatus.approved, StepStatus.gated)
     unsettled = _in(calls, StepStatus.started, StepStatus.in_doubt)
     stopped = next((error for step in calls if (error := _stop(step))), None)
