@@ -6,6 +6,7 @@ At least once: a receiver that took a message whose record was lost gets it agai
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import random
 from collections import defaultdict
@@ -110,7 +111,7 @@ class Webhooks:
         for sending in taken:
             busy = asyncio.create_task(self._handle(sending))
             self._busy.add(busy)
-            busy.add_done_callback(self._done)
+            busy.add_done_callback(functools.partial(self._done, sending))
         return len(taken) == free
 
     async def idle(self) -> None:
@@ -118,11 +119,13 @@ class Webhooks:
         while self._busy:
             await asyncio.gather(*self._busy, return_exceptions=True)
 
-    def _done(self, busy: asyncio.Task[None]) -> None:
+    def _done(self, sending: Sending, busy: asyncio.Task[None]) -> None:
         full = len(self._busy) >= IN_FLIGHT
         self._busy.discard(busy)
-        if not busy.cancelled() and (error := busy.exception()) is not None:
-            log.error("webhooks: what was taken is left to be taken again", error=repr(error))
+        if not busy.cancelled():
+            self._holds.drop({sending.outbox_id})
+            if (error := busy.exception()) is not None:
+                log.error("webhooks: what was taken is left to be taken again", error=repr(error))
         if full:
             self._database.wakes.announce(["outbox"])
 
@@ -131,7 +134,6 @@ class Webhooks:
             await self._database.write(fan_out, sending, tuple(self._urls))
         else:
             await self._deliver(sending)
-        self._holds.drop({sending.outbox_id})
 
     async def _deliver(self, sending: Sending) -> None:
         url = await self._url(sending)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,9 +17,12 @@ from agent_runtime.core.permit import PermitStatus
 from agent_runtime.core.policy import Approval, Defaults, Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.core.standard_webhooks import key_of
+from agent_runtime.delivery import holds
 from agent_runtime.delivery.outbox import take as take_for_notifiers
 from agent_runtime.delivery.receivers import Sender
+from agent_runtime.delivery.webhook_rows import delivered
 from agent_runtime.delivery.webhooks import PER_RECEIVER, Webhooks
+from agent_runtime.errors import StoreUnavailable
 from agent_runtime.operations.ask import Asked, ask
 from agent_runtime.operations.consume import claim_approval, report_result
 from agent_runtime.operations.resolve import resolve
@@ -191,6 +194,44 @@ async def test_retry_after_is_kept(setting: Setting, clock: Clock) -> None:
     await clock.advance(1)
     await deliver(await setting.process(receiver.url))
     assert len(receiver.received) == 2
+
+
+@pytest.mark.databases("sqlite")
+async def test_what_could_not_be_recorded_is_held_no_longer_and_sent_again(
+    setting: Setting, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = await setting.receiver()
+    webhooks = await setting.process(receiver.url)
+    await setting.asked()
+    whole, broken = setting.database.write, []
+
+    async def breaks(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if operation is delivered:
+            broken.append(operation)
+            raise StoreUnavailable
+        return await whole(operation, *args, **kwargs)
+
+    monkeypatch.setattr(holds, "HELD_ON_EVERY", 0.01)
+    monkeypatch.setattr(setting.database, "write", breaks)
+    running = asyncio.create_task(webhooks.run())
+    try:
+        await _until(lambda: len(receiver.received) == 1 and broken)
+        monkeypatch.setattr(setting.database, "write", whole)
+        for _ in range(2):
+            await clock.advance(holds.HELD_FOR // 2)
+            await asyncio.sleep(0.1)  # time enough to hold on to whatever is held
+        setting.database.wakes.announce(["outbox"])
+        await _until(lambda: len(receiver.received) == 2)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert len({received.id for received in receiver.received}) == 1
+
+
+async def _until(there: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not there():
+            await asyncio.sleep(0.01)
 
 
 async def test_a_receiver_that_fails_costs_the_others_nothing(setting: Setting) -> None:
