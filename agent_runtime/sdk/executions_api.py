@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -11,6 +12,9 @@ import aiohttp
 from agent_runtime.errors import ServerUnavailable
 from agent_runtime.sdk.transport import Answer, Transport, part
 from agent_runtime.sdk.wire import problem, raise_refusal, sent_events
+
+AGAIN_AFTER = 1.0
+"""Seconds before a stream that ended without an event is taken up again."""
 
 
 class ExecutionsApi:
@@ -51,19 +55,29 @@ class ExecutionsApi:
         )
 
     async def events(self, execution_id: str, after: int = 0) -> AsyncGenerator[Answer, None]:
-        """The audit events of an execution from number `after` on, as they are recorded, until it has ended."""
-        headers = {"Last-Event-ID": str(after)} if after else {}
+        """The audit events of an execution from number `after` on, as they are recorded, until it has ended.
+
+        A stream that the server ended, as one that stops does, is taken up again after its last event.
+        """
         url = f"/api/v1/executions/{part(execution_id)}/events"
         endless = aiohttp.ClientTimeout(total=None, sock_connect=self._http.timeout_seconds)
         try:
-            async with self._http.session.get(
-                self._http.server_url + url, headers=headers, timeout=endless
-            ) as response:
-                if response.status != 204:
+            while True:
+                headers = {"Last-Event-ID": str(after)} if after else {}
+                async with self._http.session.get(
+                    self._http.server_url + url, headers=headers, timeout=endless
+                ) as response:
+                    if response.status == 204:
+                        return
                     await raise_refusal(response)
+                    before = after
                     async for name, data in sent_events(response.content):
                         if name == "problem":
                             raise problem(json.loads(data), 503)
-                        yield json.loads(data)
+                        event = json.loads(data)
+                        after = int(event["seq"])
+                        yield event
+                if after == before:
+                    await asyncio.sleep(AGAIN_AFTER)
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ServerUnavailable(f"{self._http.server_url}: the events broke off: {error}") from error

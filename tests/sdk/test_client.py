@@ -209,6 +209,24 @@ async def test_waiting_outlasts_a_server_that_is_away_for_a_while(monkeypatch: p
             await client.wait("apr_away")
 
 
+async def test_events_go_on_where_the_server_ended_the_stream() -> None:
+    """A server that stops ends its streams; only 204 says that the execution has ended."""
+    asked: list[str] = []
+
+    async def stream(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Last-Event-ID", ""))
+        number = len(asked)
+        if number == 3:
+            return web.Response(status=204)
+        return web.Response(text=f'id: {number}\nevent: x\ndata: {{"seq": {number}}}\n\n')
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", stream)
+    async with listening(app) as url, AsyncClient(url) as client:
+        assert [event["seq"] async for event in client.events("exe_1")] == [1, 2]
+    assert asked == ["", "1", "2"]
+
+
 async def test_what_is_idempotent_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent_runtime.sdk.transport.RETRIES", (0, 0))
     asked: list[dict[str, Any]] = []
