@@ -37,8 +37,8 @@ class Connection(Protocol):
         """Whether nobody else can write while its transaction is open."""
         ...
 
-    def begin(self, *, patient: bool) -> int:
-        """Begins a transaction and returns its time, epoch microseconds; `patient`: waits long for locks."""
+    def begin(self, *, patient: bool) -> None:
+        """Begins a transaction; `patient`: waits long for locks."""
         ...
 
     def commit(self) -> None:
@@ -65,9 +65,10 @@ class Connection(Protocol):
         """From here to the end of the transaction no other one adds to what is called so."""
         ...
 
-    def lock(self, ids: Iterable[str]) -> Mapping[str, str]:
-        """Locks the executions that have these ids, or whose approvals do, in the order of their ids; and says which
-        they are.
+    def lock(self, ids: Iterable[str]) -> tuple[int, Mapping[str, str]]:
+        """Locks the executions that have these ids, or whose approvals do, in the order of their ids, then the
+        approvals without an execution; says which execution belongs to which id, after the transaction's time (epoch
+        microseconds). It is read when the locks are held: whoever waited for one decides later than who had it.
         """
         ...
 
@@ -164,7 +165,7 @@ def commit(connection: Connection, batch: Sequence[Request]) -> None:
     for request in batch:
         request.error = None
     try:
-        now = connection.begin(patient=len(batch) == 1)
+        connection.begin(patient=len(batch) == 1)
     except ConnectionLost:
         raise
     except StoreUnavailable as error:
@@ -172,7 +173,7 @@ def commit(connection: Connection, batch: Sequence[Request]) -> None:
             request.fail(error)
         return
     try:
-        _transact(connection, batch, now)
+        _transact(connection, batch)
     except ConnectionLost:
         raise
     except Exception as error:  # noqa: BLE001 - what failed alone is told whoever asked for it
@@ -193,7 +194,8 @@ def _alone(connection: Connection, request: Request, error: Exception | None = N
             break
         request.error = None
         try:
-            _transact(connection, [request], connection.begin(patient=True))
+            connection.begin(patient=True)
+            _transact(connection, [request])
         except ConnectionLost:
             raise
         except Exception as failed:  # noqa: BLE001 - handed to whoever awaits the request
@@ -204,10 +206,11 @@ def _alone(connection: Connection, request: Request, error: Exception | None = N
     request.fail(request.error or error or StoreUnavailable())
 
 
-def _transact(connection: Connection, batch: Sequence[Request], now: int) -> None:
+def _transact(connection: Connection, batch: Sequence[Request]) -> None:
     """The requests, their deferred rows, COMMIT, and the answers. Raises where the whole transaction fails."""
     deferred: dict[Q[Any], list[dict[str, Any]]] = {}
-    for request in _in_lock_order(connection, batch):
+    now, owners = connection.lock({request.works_on for request in batch} - {""})
+    for request in batch if connection.alone else _in_lock_order(batch, owners):
         for q, binds in _run(connection, request, now):
             deferred.setdefault(q, []).append(binds)
     _flush(connection, deferred)
@@ -225,14 +228,8 @@ def _transact(connection: Connection, batch: Sequence[Request], now: int) -> Non
         request.answered = True
 
 
-def _in_lock_order(connection: Connection, batch: Sequence[Request]) -> Sequence[Request]:
-    """Locks what the requests work on, and puts them in one order for all writers, so that none waits in a circle."""
-    if connection.alone:
-        return batch
-    ids = {request.works_on for request in batch} - {""}
-    owners = connection.lock(ids) if ids else {}
-    if len(batch) == 1:
-        return batch
+def _in_lock_order(batch: Sequence[Request], owners: Mapping[str, str]) -> Sequence[Request]:
+    """One order for all writers, so that none waits in a circle."""
 
     def order(request: Request) -> tuple[bool, str]:
         return request.works_on in owners, owners.get(request.works_on, request.works_on)

@@ -64,7 +64,7 @@ class SqliteConnection:
         self._changes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="countersign-commit")
 
-    def begin(self, *, patient: bool) -> int:
+    def begin(self, *, patient: bool) -> None:
         self.roll_back()
         self._changes = self._raw.total_changes
         try:
@@ -73,7 +73,6 @@ class SqliteConnection:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise in_our_words(error) from error
             self._apart(self._begin_patiently)
-        return self._clock()
 
     def commit(self) -> None:
         if self._raw.total_changes == self._changes:
@@ -110,9 +109,9 @@ class SqliteConnection:
     def serialise(self, names: Iterable[str]) -> None:
         """BEGIN IMMEDIATE has done so already."""
 
-    def lock(self, ids: Iterable[str]) -> Mapping[str, str]:
-        """There is nothing to lock."""
-        return {}
+    def lock(self, ids: Iterable[str]) -> tuple[int, Mapping[str, str]]:
+        """BEGIN IMMEDIATE has locked everything."""
+        return self._clock(), {}
 
     def version(self) -> int | None:
         """Changes when another process commits. None where it cannot be read; the next request will say why."""

@@ -30,17 +30,32 @@ FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest($1::text[]) AS name ORDE
 """Locks names, all writers in one order; the first number keeps them apart from others' advisory locks."""
 
 _LOCK = """
-SELECT wanted.id, own.execution_id
-FROM unnest($1::text[]) AS wanted(id)
-LEFT JOIN approvals a ON a.approval_request_id = wanted.id
-JOIN executions own ON own.execution_id = coalesce(a.execution_id, wanted.id)
-JOIN executions e ON e.execution_id = ANY (ARRAY[own.execution_id, own.parent_execution_id])
-ORDER BY e.execution_id
-FOR UPDATE OF e
+WITH wanted AS (
+    SELECT ids.id, a.approval_request_id, coalesce(a.execution_id, ids.id) AS execution_id
+    FROM unnest($1::text[]) AS ids(id)
+    LEFT JOIN approvals a ON a.approval_request_id = ids.id
+), owned AS MATERIALIZED (
+    SELECT wanted.id, own.execution_id
+    FROM wanted
+    JOIN executions own ON own.execution_id = wanted.execution_id
+    JOIN executions e ON e.execution_id = ANY (ARRAY[own.execution_id, own.parent_execution_id])
+    ORDER BY e.execution_id
+    FOR UPDATE OF e
+), outside AS MATERIALIZED (
+    SELECT a.approval_request_id
+    FROM wanted
+    JOIN approvals a ON a.approval_request_id = wanted.approval_request_id AND a.execution_id IS NULL
+    ORDER BY a.approval_request_id
+    FOR UPDATE OF a
+)
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, owners.ids, owners.executions
+FROM (SELECT array_agg(id) AS ids, array_agg(execution_id) AS executions FROM owned) AS owners,
+    (SELECT count(*) FROM outside) AS others
 """
 """Executions first, all writers in one order: some operations come to the execution by its approval, others the other
 way round. With an execution its parent, which its end answers, while a parent's end withdraws its children: ids sort by
-the database's time, so a parent is locked before its children by either.
+the database's time, so a parent is locked before its children by either. The time is that of the row made of both
+aggregates, so it is read when all are locked.
 """
 
 
@@ -56,14 +71,11 @@ class PostgresConnection:
         self.ahead = 0
         """Microseconds that the database's clock is ahead of this process's."""
 
-    def begin(self, *, patient: bool) -> int:
+    def begin(self, *, patient: bool) -> None:
         wait = PATIENT if patient else BRIEF
         settings = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}"
         self._await(self._raw.execute(f"{settings}; SAVEPOINT request"))
         self._savepoint = "clean"  # the first request's, in the same round trip
-        now: int = self._await(self._raw.fetchval(NOW))
-        self.ahead = now - time.time_ns() // 1000
-        return now
 
     def commit(self) -> None:
         try:
@@ -102,8 +114,10 @@ class PostgresConnection:
     def serialise(self, names: Iterable[str]) -> None:
         self._await(self._raw.fetch(_SERIALISE, list(names)))
 
-    def lock(self, ids: Iterable[str]) -> Mapping[str, str]:
-        return dict(self._await(self._raw.fetch(_LOCK, list(ids))))
+    def lock(self, ids: Iterable[str]) -> tuple[int, Mapping[str, str]]:
+        now, found, executions = self._await(self._raw.fetchrow(_LOCK, list(ids)))
+        self.ahead = now - time.time_ns() // 1000
+        return now, dict(zip(found or (), executions or (), strict=True))
 
     def _await(self, answer: Awaitable[T]) -> T:
         try:
