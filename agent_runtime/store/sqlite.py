@@ -21,6 +21,7 @@ import aiosqlite
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from agent_runtime.errors import CountersignError, InvalidRequest, StoreUnavailable
+from agent_runtime.store import forks
 from agent_runtime.store.batch import Request, commit
 from agent_runtime.store.faults import Collision
 from agent_runtime.store.intake import Intake
@@ -192,7 +193,8 @@ class SqliteWriter:
 
     async def _commit(self, batch: list[Request]) -> None:
         try:
-            await greenlet_spawn(commit, self._connection, batch)
+            with forks.transaction():
+                await greenlet_spawn(commit, self._connection, batch)
         except Exception as error:  # noqa: BLE001 - such as a ROLLBACK that fails; the next BEGIN tries it again
             unavailable = error if isinstance(error, StoreUnavailable) else StoreUnavailable(repr(error))
             for request in batch:

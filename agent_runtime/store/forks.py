@@ -1,0 +1,57 @@
+"""A fork waits for the transactions of its process.
+
+SQLite keeps, beside each file's own locks, a record of who of this process holds them. A child inherits the record but
+not the holder: with one of a transaction that was open, no connection of the child's could ever write.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE = 2.0
+"""Seconds that a fork waits. One made on the event loop itself waits in vain: that loop is to end the transaction."""
+
+_changed = threading.Condition()
+_open = 0
+_forking = False
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Begins after a fork that is under way; one that comes meanwhile waits for the end."""
+    global _open
+    with _changed:
+        _changed.wait_for(lambda: not _forking)
+        _open += 1
+    try:
+        yield
+    finally:
+        with _changed:
+            _open -= 1
+            _changed.notify_all()
+
+
+def _before() -> None:
+    global _forking
+    _changed.acquire()
+    _forking = True
+    _changed.wait_for(lambda: _open == 0, PATIENCE)
+
+
+def _after() -> None:
+    global _forking
+    _forking = False
+    _changed.notify_all()
+    _changed.release()
+
+
+def _in_child() -> None:
+    """Nobody else is there."""
+    global _changed, _open, _forking
+    _changed, _open, _forking = threading.Condition(), 0, False
+
+
+os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)
