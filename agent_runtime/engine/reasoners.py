@@ -91,7 +91,5 @@ class Reasoners:
         if reasoner is None:
             raise InvalidDefinition(f"{agent.name} has no reasoner called {execution.reasoner!r} any more")
         clock = RunClock(reasoner.timeout_seconds)
-        tenure = Tenure(
-            execution, self._database, self._worker_id, clock, self._around.switchboard, self._taken_back
-        )
+        tenure = Tenure(execution, self._database, self._worker_id, clock, self._around.switchboard, self._taken_back)
         return Reasoning(reasoner, tenure, Journaled(agent, tenure, self._around))
