@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from agent_runtime.core.audit import Head, SealedEvent
-from agent_runtime.errors import Overloaded, StoreUnavailable
 from agent_runtime.operations.seal import hashed, seal
 from agent_runtime.store.audit import GET_HEAD, SEAL, UNSEALED
 from agent_runtime.store.database import Database
+from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
 
@@ -53,10 +53,8 @@ class Sealer:
                 woken.clear()
                 try:
                     await self.seal_pending()
-                except (StoreUnavailable, Overloaded) as error:
-                    log.warning("audit: could not seal; trying again in a second", reason=error.message)
-                except Exception:
-                    log.exception("audit: could not seal; trying again in a second")
+                except Exception as error:  # noqa: BLE001 - reported; the next round tries again
+                    report(log, "audit: could not seal; trying again in a second", error)
                 await woken.wait()
 
     async def seal_pending(self) -> Head:

@@ -39,13 +39,14 @@ async def verify_database(
     Findings name the event. Without heads a tail that was cut off with its seals, and a chain that was computed anew,
     cannot be seen: whoever may write all tables can make a chain that holds.
     """
+    head = await database.one(GET_HEAD) or Head()  # before the seals: a server may be sealing meanwhile
     last = await database.one(LAST_SEAL)
     walk = _Walk(database, _by_sequence(heads, key))
     end = last.sequence if last is not None else 0
     await walk.along(end, progress)
     report = walk.report
     report.notes += walk.notes
-    await _check_ends(database, report, last)
+    await _check_ends(database, report, head, last)
     await walk.check_heads(end)
     for row in await database.all(SPARSE_STREAMS, b_limit=20):
         report.found(f"{row.stream}: it has {row.n} events, and its last one is number {row.last}: some are missing")
@@ -154,9 +155,8 @@ class _Walk:
         return f" (epoch {document['epoch']})" if "epoch" in document else ""
 
 
-async def _check_ends(database: Database, report: Report, last: Any) -> None:
+async def _check_ends(database: Database, report: Report, head: Head, last: Any) -> None:
     """The chain's own note of its head, and events that nothing sealed."""
-    head = await database.one(GET_HEAD) or Head()
     end = last.sequence if last is not None else 0
     if head.sequence > end:
         report.found(f"the chain was sealed up to {head.sequence} and ends at {end}: its tail was cut off")

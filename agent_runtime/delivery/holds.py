@@ -12,6 +12,7 @@ from agent_runtime.core.duration import SECOND
 from agent_runtime.store.database import Database
 from agent_runtime.store.outbox import HOLD_ON, LET_GO
 from agent_runtime.store.tx import Tx
+from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +45,8 @@ class Holds:
             if self._ids:
                 try:
                     await self.database.write(hold_on, tuple(self._ids))
-                except Exception:
-                    log.exception("outbox: could not hold on to what is on its way; trying again")
+                except Exception as error:  # noqa: BLE001 - reported; the next round tries again
+                    report(log, "outbox: could not hold on to what is on its way; trying again", error)
 
     async def give_back(self) -> None:
         """Whatever is still held may be taken at once, by whoever comes next."""

@@ -39,6 +39,7 @@ from agent_runtime.store.outbox import (
     enqueue,
 )
 from agent_runtime.store.tx import Tx
+from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
 
@@ -100,8 +101,8 @@ class Outbox:
                     woken.clear()
                     try:
                         more = await self.deliver_due()
-                    except Exception:
-                        log.exception("outbox: could not take what is due; trying again at the next wake")
+                    except Exception as error:  # noqa: BLE001 - reported; the next round tries again
+                        report(log, "outbox: could not take what is due; trying again at the next wake", error)
                         more = False
                     if not more:
                         await woken.wait()

@@ -26,6 +26,7 @@ from agent_runtime.settings import Settings
 from agent_runtime.store.approvals import GET_APPROVAL
 from agent_runtime.store.database import Database
 from agent_runtime.store.webhooks import CALLBACK, NOTIFY
+from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
 
@@ -88,8 +89,8 @@ class Webhooks:
                     woken.clear()
                     try:
                         more = await self.deliver_due()
-                    except Exception:
-                        log.exception("webhooks: could not take what is due; trying again at the next wake")
+                    except Exception as error:  # noqa: BLE001 - reported; the next round tries again
+                        report(log, "webhooks: could not take what is due; trying again at the next wake", error)
                         more = False
                     if not more:
                         await woken.wait()

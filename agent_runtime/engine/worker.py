@@ -33,6 +33,7 @@ from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION, claim_queued
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
+from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
 
@@ -110,8 +111,8 @@ class Worker:
                     try:
                         await self._ask_after_restore()
                         full = await self._claim()
-                    except Exception:
-                        log.exception("worker: could not claim; trying again at the next wake")
+                    except Exception as error:  # noqa: BLE001 - reported; the next round tries again
+                        report(log, "worker: could not claim; trying again at the next wake", error)
                         full = False
                     if not full:
                         await woken.wait()
@@ -231,8 +232,8 @@ class Worker:
             await asyncio.sleep(LEASE / SECOND / 5)
             try:
                 await self._beat_once()
-            except Exception:
-                log.exception("worker: heartbeat failed")
+            except Exception as error:  # noqa: BLE001 - reported; the next round tries again
+                report(log, "worker: heartbeat failed", error)
 
     async def _beat_once(self) -> None:
         began_before = list(self._running.items())

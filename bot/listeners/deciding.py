@@ -23,6 +23,7 @@ from agent_runtime.errors import (
 from agent_runtime.operations.resolve import record_refused
 from agent_runtime.store.epochs import EPOCHS
 from agent_runtime.store.tx import Tx
+from agent_runtime.trouble import report
 from bot.listeners.answers import tell
 from bot.listeners.context import Context
 from bot.listeners.interaction import Interaction
@@ -118,8 +119,8 @@ async def _refuse(context: Context, interaction: Interaction, person: Person, er
             if isinstance(error, STALE) and interaction.topic and approval is not None:
                 shown = (interaction.topic, approval.approval_request_id, interaction.channel, interaction.ts)
                 await context.database.write(repaint, *shown)
-        except CountersignError:
-            log.exception("slack: could not record a refusal, or redraw what is over")
+        except CountersignError as failed:
+            report(log, "slack: could not record a refusal, or redraw what is over", failed)
     tell(
         context,
         interaction.user,

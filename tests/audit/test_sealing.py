@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -100,3 +100,21 @@ async def test_truncating_is_refused_by_the_database(database: Database, databas
     await Flow.started(database)
     with pytest.raises(Exception, match="append-only"):
         await run_sql(database_url, "TRUNCATE events")
+
+
+async def test_sealing_meanwhile_is_no_tampering(database: Database) -> None:
+    await some_history(database)
+
+    class Busy:
+        """A database whose server seals between any two reads."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(database, name)
+
+        async def one(self, q: Any, **binds: Any) -> Any:
+            found = await database.one(q, **binds)
+            await database.write(note, "stream")
+            await Sealer(database).seal_pending()
+            return found
+
+    assert (await verify_database(cast(Database, Busy()))).findings == []

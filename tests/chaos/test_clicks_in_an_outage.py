@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from agent_runtime.conformance.agents import REVIEWER
 from agent_runtime.conformance.doors import Shown
 from agent_runtime.core.policy import Policy
+from agent_runtime.sdk.logs import keep_quiet
 from agent_runtime.store.approvals import VOTES
 from agent_runtime.store.database import Database
 from bot.conformance import slack_door
@@ -33,6 +34,12 @@ async def proxy(database_url: str) -> AsyncIterator[Proxy]:
     url = make_url(database_url)
     async with proxy_to(str(url.host), url.port or 5432) as proxy:
         yield proxy
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_a_program() -> None:
+    """structlog's own default spends a second on each traceback."""
+    keep_quiet()
 
 
 @pytest.mark.parametrize("how", ["gone", "silent"])
