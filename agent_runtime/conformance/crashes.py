@@ -96,15 +96,13 @@ class CrashRun:
     async def kill_at(self, point: str, kills: int) -> None:
         """Lets servers die at `point` until `kills` have, each with new executions and those that were left."""
         first = AFTER_A_CRASH.get(point)
-        reached = True
         while self.killed[point] < kills and self.missed[point] <= MISSES + kills // 4:
             if first is not None:
                 await self._one_life(first)
-            reached = await self._one_life(point, anew=not reached)
+            await self._one_life(point)
 
-    async def _one_life(self, point: str, *, anew: bool = False) -> bool:
-        """Whether a server died at `point`. With `anew`, what is left does not come there: a new execution does."""
-        if anew or "@start" in point or await self._few_left():
+    async def _one_life(self, point: str) -> None:
+        if "@start" in point or await self._few_left():
             self.people.want(f"{point.replace('@', '-')}-{next(self._numbers)}")
         once = point in AT_THE_START or point in AFTER_A_CRASH
         hit = 1 if once else self._chance.choice((1, 1, 1, 2))
@@ -116,12 +114,10 @@ class CrashRun:
         except TimeoutError:
             await self.zygote.kill(server)
             self.missed[point] += 1
-            return False
         else:
             self.killed[point] += 1
             if server.failed:
                 raise RuntimeError(f"a server could not start: {server.failed}")
-            return True
         finally:
             if working is not None:
                 await stopped(working)

@@ -72,6 +72,11 @@ class Zygote:
         self.signal(server, signal.SIGKILL)
         await server.ended.wait()
 
+    async def kill_all(self) -> None:
+        """kill -9 for every server that is left, also one whose start nobody waited for."""
+        for server in list(self._servers.values()):
+            await self.kill(server)
+
     def signal(self, server: Server, signum: signal.Signals) -> None:
         """Sends a signal, where the server is still there."""
         self._say(json.dumps({"number": server.number, "signal": int(signum)}) + "\n")

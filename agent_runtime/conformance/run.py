@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,13 +76,15 @@ class Conformance:
                 await refuse_unless_empty(database)
                 async with zygote(self.database_url, Path(folder) / "effects") as forking:
                     ledger = Ledger(Path(folder) / "effects")
-                    for part in (self._races, self._timers, self._changes, self._replicas, self._crashes):
+                    for part in self._parts():
                         async with people(ledger) as present:
                             self._made(await part(forking, present, database))
-                    for part in (self._sleeper, self._parked):
-                        async with people(ledger) as present:
-                            self._made(await part(forking, present, database))
+                        await forking.kill_all()
         return self.findings
+
+    def _parts(self) -> Sequence[Callable[[Zygote, People, Database], Awaitable[Sequence[Finding]]]]:
+        crashing = (self._replicas, self._crashes, self._sleeper)
+        return (self._races, self._timers, self._changes, *crashing, self._parked)
 
     def _made(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
