@@ -15,7 +15,6 @@ from agent_runtime.operations.start import Start
 from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings, load
 from agent_runtime.store.executions import GET_EXECUTION
-from benchmarks.extent import FULL
 from benchmarks.product import AGENT, Scripted
 from benchmarks.table import show
 
@@ -37,8 +36,7 @@ async def claim(order: str) -> str:
 
 async def run(folder: Path) -> None:
     """Agents' executions are rows; reasoners' coroutines stay in memory up to a bound."""
-    agents, reasoners = (10_000, 1_000) if FULL else (2_000, 500)
-    show("parked", await measure_parked(folder, reasoners=reasoners, agents=agents))
+    show("parked", await measure_parked(folder, reasoners=1_000, agents=10_000))
 
 
 async def measure_parked(folder: Path, *, reasoners: int, agents: int) -> dict[str, dict[str, float]]:

@@ -68,7 +68,7 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
     "what was decided last": (DECIDED, "ix_approvals_decided"),
     "the approvals an execution waits for": (PENDING_OF_EXECUTION, "ix_approvals_execution"),
     "an approval": (GET_APPROVAL, "approvals_pkey"),
-    "the next queued executions": (claim_queued(["refund_agent"]), "ix_executions_queued"),
+    "the next queued executions": (claim_queued(["refund_agent"]), "ix_executions_queued|ix_executions_by_status"),
     "what a worker keeps parked": (RELEASE_PARKED, "ix_executions_kept"),
     "what one person asked for": (REQUESTED_BY, "ix_executions_requested_by"),
     "executions of one agent": (list_executions(status=False, agent=True, after=True), "ix_executions_by_agent"),
