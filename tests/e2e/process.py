@@ -132,7 +132,7 @@ async def complete(
         process = launch(command, settings=settings, folder=folder, streams=(given, out, err))
 
         def said() -> tuple[str, str]:
-            return tuple(_whole(stream) for stream in (out, err))  # type: ignore[return-value]
+            return _whole(out), _whole(err)
 
         async def status() -> tuple[int] | None:
             found = process.poll()
