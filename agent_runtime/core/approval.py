@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from agent_runtime.core.canonical import parsed
 from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.text import check_storable
@@ -150,7 +150,7 @@ class ApprovalRequest:
             "execution_id": self.execution_id,
             "kind": self.kind,
             "tool_name": self.tool_name,
-            "arguments": json.loads(self.arguments),
+            "arguments": parsed(self.arguments),
             "title": self.title,
             "status": self.status,
             "agent": self.agent,

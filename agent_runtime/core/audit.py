@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent_runtime.core.canonical import JsonValue, canonical
+from agent_runtime.core.canonical import JsonValue, canonical, plain_bytes
 
 GENESIS = bytes(32)
 """The hash before the first seal."""
@@ -86,7 +86,7 @@ class SealedEvent:
             "type": self.type,
             "via": self.via,
         }
-        return hashlib.sha256(canonical(header).encode()).digest()
+        return hashlib.sha256(plain_bytes(header)).digest()
 
     @property
     def name(self) -> str:

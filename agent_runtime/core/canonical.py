@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import orjson
 import rfc8785
 
 from agent_runtime.errors import InvalidRequest
@@ -38,10 +39,6 @@ _UNSAFE_INTEGER = "is an integer beyond ±(2^53−1), which JSON readers round: 
 _LONE_SURROGATE = "holds a lone surrogate, which is no Unicode text: remove it"
 _TOO_DEEP = "is nested deeper than {} levels"
 
-_encode_plain = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
-
 
 def call_digest(tool: str, version: str, arguments: Mapping[str, JsonValue], preview: JsonValue | None) -> str:
     """The digest of one proposed call: what a card shows, and what the executor checks before it runs.
@@ -52,9 +49,20 @@ def call_digest(tool: str, version: str, arguments: Mapping[str, JsonValue], pre
     return digest({"tool": tool, "version": version, "arguments": dict(arguments), "preview": preview})
 
 
+def text_digest(tool: str, version: str, arguments: str, preview: str | None) -> str:
+    """`call_digest` of arguments and preview that are canonical text already. Of other text it is another digest."""
+    said = f'"preview":{preview or "null"},"tool":{canonical(tool)},"version":{canonical(version)}'
+    return digest_of(f'{{"arguments":{arguments},{said}}}')
+
+
 def digest(value: JsonValue) -> str:
     """`sha256:` and the hexadecimal SHA-256 of the canonical bytes of `value`. Raises `InvalidJson`."""
-    return "sha256:" + hashlib.sha256(canonical(value).encode()).hexdigest()
+    return digest_of(canonical(value))
+
+
+def digest_of(text: str) -> str:
+    """`digest` of a value whose canonical text is at hand."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def canonical(value: JsonValue, *, name: str = "") -> str:
@@ -65,13 +73,25 @@ def canonical(value: JsonValue, *, name: str = "") -> str:
     strings, types that are not JSON's, and nesting deeper than 200 levels.
     """
     if _is_plain(value, _MAX_DEPTH):
-        return _encode_plain(value)
+        return plain_bytes(value).decode()
     _require_valid(value, name, _MAX_DEPTH)
     return rfc8785.dumps(value).decode()
 
 
+def plain_bytes(value: JsonValue) -> bytes:
+    """The canonical bytes of a value that is known to be plain: ASCII keys, safe integers, and no floats (or such as
+    `_is_plain` lets pass).
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def parsed(text: str) -> Any:
+    """The value of canonical text that was stored. For text from elsewhere there is `parse_json`."""
+    return orjson.loads(text)
+
+
 def _is_plain(value: Any, levels: int) -> bool:
-    """Whether the standard encoder certainly writes the bytes that RFC 8785 asks for.
+    """Whether the quick encoder certainly writes the bytes that RFC 8785 asks for.
 
     It does where keys are ASCII (code point order is then UTF-16 order) and each float has a fraction and
     needs no exponent in either notation.

@@ -31,6 +31,8 @@ class Ended:
     status: ApprovalStatus
     resolution: Mapping[str, Any] = field(default_factory=dict)
     valid_until: int | None = None
+    approvals: int | None = None
+    """Votes that approved, this one included, where somebody decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,15 @@ def decide(
     mine = next((vote for vote in votes if vote.principal == by.principal), None)
     if mine is not None:
         raise AlreadyResolved(f"you have answered already: {status_in_words(mine.verdict)}", by=by.principal)
-    if decision.verdict is Verdict.approved and not by.operator:
-        approvals = 1 + sum(vote.verdict == Verdict.approved for vote in votes)
-        if approvals < approval.policy.quorum:
-            return Counted(approvals, approval.policy.quorum)
+    approved = decision.verdict is Verdict.approved
+    approvals = approved + sum(vote.verdict == Verdict.approved for vote in votes)
+    if approved and not by.operator and approvals < approval.policy.quorum:
+        return Counted(approvals, approval.policy.quorum)
     return Ended(
         ApprovalStatus(decision.verdict.value),
         _resolution(approval, decision, by, via),
-        now + approval.policy.valid_for if decision.verdict is Verdict.approved else None,
+        now + approval.policy.valid_for if approved else None,
+        approvals,
     )
 
 

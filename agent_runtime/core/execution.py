@@ -10,6 +10,9 @@ from agent_runtime.core.duration import SECOND
 LEASE = 15 * SECOND
 """How long a claim lives without a heartbeat."""
 
+LEASE_FRESH = SECOND
+"""A claim that is no older than this counts as whole: its lease is not made longer for an effect that begins now."""
+
 MAX_ATTEMPTS = 10
 """Claims without progress after which an execution is parked and asked about."""
 

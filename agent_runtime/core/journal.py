@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, status_in_words
-from agent_runtime.core.canonical import canonical, digest
+from agent_runtime.core.canonical import canonical, digest, parsed
 from agent_runtime.core.execution import Execution, Step, StepKind, StepStatus
 
 Message = dict[str, Any]
@@ -58,7 +57,7 @@ def next_action(journal: Sequence[Step]) -> AskModel | Calls | Finish | Fail:
     if not calls:
         if journal[-1].kind == StepKind.note:
             return AskModel(last.turn + 1)
-        return last_word(json.loads(last.result or "{}"))
+        return last_word(parsed(last.result or "{}"))
     unfinished = _in(calls, StepStatus.proposed, StepStatus.approved, StepStatus.gated)
     unsettled = _in(calls, StepStatus.started, StepStatus.in_doubt)
     stopped = next((error for step in calls if (error := _stop(step))), None)
@@ -102,19 +101,19 @@ def _stop(step: Step) -> Mapping[str, str] | None:
     """The error with which a refused call ends its execution; None where the model is told instead."""
     if step.status != StepStatus.refused:
         return None
-    error: Mapping[str, str] | None = json.loads(step.result or "{}").get("stop")
+    error: Mapping[str, str] | None = parsed(step.result or "{}").get("stop")
     return error
 
 
 def reply_message(step: Step) -> Message:
     """The assistant message that a model step recorded."""
-    message: Message = json.loads(step.result or "{}")["message"]
+    message: Message = parsed(step.result or "{}")["message"]
     return message
 
 
 def messages(instructions: str, execution: Execution, journal: Sequence[Step]) -> list[Message]:
     """The conversation as the chat API takes it: instructions, earlier turns, the prompt, then the journal."""
-    given = json.loads(execution.input)
+    given = parsed(execution.input)
     start: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
     start += given.get("history", [])
     start.append({"role": "user", "content": prompt_of(given)})
@@ -124,7 +123,7 @@ def messages(instructions: str, execution: Execution, journal: Sequence[Step]) -
         elif step.kind == StepKind.tool:
             start.append({"role": "tool", "tool_call_id": step.call_id, "content": tool_content(step)})
         elif step.kind == StepKind.note:
-            start.append({"role": "user", "content": json.loads(step.result or "{}")["content"]})
+            start.append({"role": "user", "content": parsed(step.result or "{}")["content"]})
     return start
 
 
@@ -137,7 +136,7 @@ def prompt_of(given: Mapping[str, Any]) -> str:
 
 def tool_content(step: Step) -> str:
     """The tool message that the model gets for a step that ended: its value, its error, or what people said."""
-    result = json.loads(step.result or "{}")
+    result = parsed(step.result or "{}")
     if "refusal" in result:
         return _refused(result)
     if "error" in result:
@@ -149,12 +148,13 @@ def tool_content(step: Step) -> str:
     return value if isinstance(value, str) else canonical(value)
 
 
-def bounded(value: Any, limit: int) -> dict[str, Any]:
+def bounded(value: Any, limit: int, text: str | None = None) -> dict[str, Any]:
     """The recorded result of a call that returned `value` (JSON), `limit` characters of it at most.
 
-    Of a longer one the beginning of its text is kept, with the size and the digest of all of it.
+    Of a longer one the beginning of its text is kept, with the size and the digest of all of it. `text` is its
+    canonical text, where that is at hand.
     """
-    text = value if isinstance(value, str) else canonical(value)
+    text = value if isinstance(value, str) else text or canonical(value)
     if len(text) <= limit:
         return {"value": value}
     return {"value": text[:limit], "truncated": {"characters": len(text), "digest": digest(value)}}

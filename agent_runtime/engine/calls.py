@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import json
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from typing import Any
 import structlog
 
 from agent_runtime import failpoints
-from agent_runtime.core.canonical import canonical
+from agent_runtime.core.canonical import canonical, parsed
 from agent_runtime.core.duration import SECOND
-from agent_runtime.core.execution import LEASE, Execution, Step, StepStatus
+from agent_runtime.core.execution import LEASE, LEASE_FRESH, Execution, Step, StepStatus
 from agent_runtime.core.journal import bounded, cut_value
 from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.functions import Functions
@@ -67,7 +66,7 @@ class Calls:
 
     async def _start_and_perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
         """The only way a gated call reaches its function."""
-        leased_until = time.monotonic() + LEASE / SECOND
+        leased_until = time.monotonic() + (LEASE - LEASE_FRESH) / SECOND
         begun = await self.database.write(start_call, execution, step.position, tool.version, tool.validate)
         if begun.status != StepStatus.started:
             return begun
@@ -113,14 +112,14 @@ class Calls:
             return await self._finish(execution, step, StepStatus.failed, {"error": self._words(error)})
         try:
             result = json_value(value)
-            canonical(result, name="the result")
+            text = canonical(result, name="the result")
         except InvalidRequest as error:
             problem = {"error": f"the call ran, but what it returned cannot be recorded: {error.message}"}
             return await self._finish(execution, step, StepStatus.failed, problem)
-        return await self._finish(execution, step, StepStatus.succeeded, bounded(result, self.result_limit))
+        return await self._finish(execution, step, StepStatus.succeeded, bounded(result, self.result_limit, text))
 
     async def _call(self, function: Callable[..., Any], tool: Tool, step: Step) -> Any:
-        given = tool.call_arguments(json.loads(step.arguments))
+        given = tool.call_arguments(parsed(step.arguments))
         if _takes_key(function):
             given[IDEMPOTENCY_KEY] = step.idempotency_key
         if tool.timeout_seconds is None:

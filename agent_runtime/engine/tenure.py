@@ -90,7 +90,7 @@ class Tenure:
 
     async def listen(self) -> None:
         """Takes up, while the execution runs, what people and children answer meanwhile."""
-        with self.database.wakes.listen(f"execution:{self.execution.execution_id}") as woken:
+        with self.database.wakes.listen(f"answers:{self.execution.execution_id}") as woken:
             while True:
                 await woken.wait()
                 woken.clear()

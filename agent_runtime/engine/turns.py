@@ -44,7 +44,7 @@ class Turns:
         finish, and the first fault is raised. When cancelled, everything is dropped at once.
         """
         try:
-            with self.database.wakes.listen(f"execution:{self.execution.execution_id}") as woken:
+            with self.database.wakes.listen(f"answers:{self.execution.execution_id}") as woken:
                 while True:
                     woken.clear()
                     action = next_action(self.journal)

@@ -244,7 +244,7 @@ class Worker:
                 await self._lost(execution_id, running)
             elif signals != running.signals:
                 running.signals = signals
-                self.database.wakes.announce([f"execution:{execution_id}"])
+                self.database.wakes.announce([f"answers:{execution_id}"])
         await self._give_back_unattended({eid: fence for eid, (fence, _) in held.items() if eid not in self._running})
         await self._reasoners.check_parked()
 
@@ -261,7 +261,7 @@ class Worker:
         """The claim is gone: at once, if another worker has it; a tool may finish, if the execution has ended."""
         execution = await self.database.one(GET_EXECUTION, b_id=execution_id)
         if execution is not None and execution.terminal and running.calling():
-            self.database.wakes.announce([f"execution:{execution_id}"])
+            self.database.wakes.announce([f"answers:{execution_id}"])
         elif not running.session.done():
             running.session.cancel()
 

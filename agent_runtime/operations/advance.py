@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.core.approval import Kind
-from agent_runtime.core.canonical import call_digest, canonical
+from agent_runtime.core.canonical import canonical, text_digest
 from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind, StepStatus
 from agent_runtime.core.journal import Finish
 from agent_runtime.core.policy import Policy
@@ -21,7 +21,7 @@ from agent_runtime.store.executions import COMPLETE
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.rows import binds_of
 from agent_runtime.store.steps import INSERT_STEP
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class ProposedCall:
         return self.policy is not None and not self.problem
 
 
+@own_rows
 def record_reply(
     tx: Tx,
     execution: Execution,
@@ -85,6 +86,7 @@ def record_reply(
     return steps
 
 
+@own_rows
 def record_note(tx: Tx, execution: Execution, position: int, turn: int, content: str) -> Step:
     """Writes something that the model is told at `position`, such as why its answer does not fit. Raises LostClaim."""
     progress(tx, execution)
@@ -129,7 +131,7 @@ def _propose(tx: Tx, execution: Execution, position: int, turn: int, call: Propo
         status=status,
         effect=call.effect,
         arguments=arguments,
-        digest=call_digest(call.tool_name, call.tool_version, call.arguments, None),
+        digest=text_digest(call.tool_name, call.tool_version, arguments, None),
         tool_version=call.tool_version,
         approval_request_id=approval_id,
         result=result,
@@ -176,6 +178,7 @@ def _step(
     )
 
 
+@own_rows
 def complete(
     tx: Tx,
     execution: Execution,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
-from agent_runtime.core.canonical import call_digest, canonical, digest
+from agent_runtime.core.canonical import canonical, digest_of, parsed, text_digest
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import InvalidRequest, LostClaim
@@ -19,11 +18,12 @@ from agent_runtime.store.approvals import CONSUME_APPROVAL, GET_APPROVAL_FOR_UPD
 from agent_runtime.store.events import code_version, record
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.steps import FINISH_FREE, FINISH_STARTED, GET_STEP, START_STEP
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows
 
 _MAY_START = frozenset({StepStatus.proposed, StepStatus.approved, StepStatus.started})
 
 
+@own_rows
 def start_call(
     tx: Tx,
     execution: Execution,
@@ -94,7 +94,7 @@ def _start(tx: Tx, execution: Execution, step: Step, arguments: str) -> Step:
             "attempt": started.attempt,
             "fence": execution.fence,
             "idempotency_key": step.idempotency_key,
-            "digest": call_digest(step.name, step.tool_version, json.loads(arguments), None),
+            "digest": text_digest(step.name, step.tool_version, arguments, None),
             "tool_version": step.tool_version,
             "agent_version": execution.agent_version,
             "code_version": code_version(),
@@ -121,7 +121,7 @@ def _misfit(approval: ApprovalRequest, fits: Callable[[Mapping[str, Any]], objec
     if approval.run_arguments == approval.arguments:
         return ""
     try:
-        fits(json.loads(approval.run_arguments))
+        fits(parsed(approval.run_arguments))
     except InvalidRequest as error:
         return f"the edited arguments do not fit: {error.message}"
     return ""
@@ -129,10 +129,9 @@ def _misfit(approval: ApprovalRequest, fits: Callable[[Mapping[str, Any]], objec
 
 def _intact(approval: ApprovalRequest, step: Step) -> bool:
     """Whether the stored tool, version and arguments still are those whose digest people saw."""
-    preview = None if approval.preview is None else json.loads(approval.preview)
 
     def digest(arguments: str) -> str:
-        return call_digest(step.name, step.tool_version, json.loads(arguments), preview)
+        return text_digest(step.name, step.tool_version, arguments, approval.preview)
 
     shown = digest(approval.arguments)
     runs = shown if approval.run_arguments == approval.arguments else digest(approval.run_arguments)
@@ -154,10 +153,11 @@ def _ask_again(
         supersedes=approval.approval_request_id,
     )
     progress(tx, execution, opened=1)
-    fresh = request(tx, execution, question, arguments=json.loads(arguments))
+    fresh = request(tx, execution, question, arguments=parsed(arguments))
     return hold(tx, execution, step.position, StepStatus.gated, fresh)
 
 
+@own_rows
 def ask_in_doubt(tx: Tx, execution: Execution, step: Step, why: str, defaults: Defaults) -> Step:
     """Nobody knows whether the call took effect: people settle it, and it waits for them for ever. Raises LostClaim."""
     progress(tx, execution, opened=1)
@@ -182,7 +182,7 @@ def doubt(tx: Tx, execution: Execution, step: Step, why: str, defaults: Defaults
         context={"why": why, "attempt": step.attempt, "idempotency_key": step.idempotency_key},
         supersedes=step.approval_request_id,
     )
-    asked = request(tx, execution, question, arguments=json.loads(step.arguments))
+    asked = request(tx, execution, question, arguments=parsed(step.arguments))
     record(
         tx,
         "call.in_doubt",
@@ -193,6 +193,7 @@ def doubt(tx: Tx, execution: Execution, step: Step, why: str, defaults: Defaults
     return hold(tx, execution, step.position, StepStatus.in_doubt, asked)
 
 
+@own_rows
 def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, result: Mapping[str, Any]) -> Step:
     """Records how a call ended: {"value": …} or {"error": …}, and what ran where people had edited it.
 
@@ -203,11 +204,12 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
     if step.approval_request_id is not None:
         approval = tx.run(TOUCH_APPROVAL, b_id=step.approval_request_id)
     edited = approval is not None and "value" in result and were_edited(tx, approval)
+    recorded, result_digest = _recorded({**result, "ran_with": parsed(step.arguments)} if edited else result)
     binds = {
         "b_id": execution.execution_id,
         "b_position": step.position,
         "b_status": status.value,
-        "b_result": canonical({**result, "ran_with": json.loads(step.arguments)} if edited else dict(result)),
+        "b_result": recorded,
         "b_now": tx.now,
     }
     if step.status == StepStatus.started:
@@ -226,7 +228,7 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
             "tool_name": step.name,
             "position": step.position,
             "attempt": finished.attempt,
-            "result_digest": _whole_digest(result),
+            "result_digest": result_digest,
         },
     )
     if approval is not None and approval.policy.notified:
@@ -237,8 +239,15 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
     return finished
 
 
-def _whole_digest(result: Mapping[str, Any]) -> str:
-    """The digest of what the call returned, also where only its beginning is recorded; else of what was recorded."""
+def _recorded(result: Mapping[str, Any]) -> tuple[str, str]:
+    """The text of what is recorded, and the digest of what the call returned, also where only its beginning is
+    recorded; of what was recorded, where it returned nothing.
+    """
+    if "value" not in result:
+        text = canonical(dict(result))
+        return text, digest_of(text)
     if "truncated" in result:
-        return str(result["truncated"]["digest"])
-    return digest(result["value"] if "value" in result else dict(result))
+        return canonical(dict(result)), str(result["truncated"]["digest"])
+    value = canonical(result["value"])
+    text = f'{{"value":{value}}}' if len(result) == 1 else canonical(dict(result))
+    return text, digest_of(value)

@@ -18,9 +18,10 @@ from agent_runtime.store.events import record
 from agent_runtime.store.executions import END_CALLING, END_UNCLAIMED, GET_EXECUTION, LOCK_EXECUTION, OPEN_CHILDREN
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, EXECUTION_RESULT, enqueue
 from agent_runtime.store.steps import ANSWER_STEP, JOURNAL
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows
 
 
+@own_rows
 def cancel(tx: Tx, execution_id: str, *, by: Actor, via: Via, reason: str = "") -> Execution:
     """Cancels an execution that has not ended; a call that is running now is let finish and its result recorded.
 
@@ -138,6 +139,7 @@ def announce_end(tx: Tx, execution: Execution, status: ExecutionStatus) -> None:
     if execution.origin:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
         enqueue(tx, EXECUTION_RESULT, execution.execution_id)
+    tx.wake(f"answers:{execution.execution_id}")
     tx.wake(f"execution:{execution.execution_id}")
     tx.wake(f"rest:{execution.execution_id}")
     tx.count(ENDED, status.value)

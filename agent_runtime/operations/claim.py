@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent_runtime.core.approval import Kind
-from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, Execution, ExecutionStatus, Step
+from agent_runtime.core.execution import LEASE, LEASE_FRESH, MAX_ATTEMPTS, Execution, ExecutionStatus, Step
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.request import Question, request
@@ -30,7 +30,7 @@ from agent_runtime.store.executions import (
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows
 
 SWEPT = 100
 """Rows that one sweep takes at most; the next one takes the rest."""
@@ -52,7 +52,7 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
 
     One that was claimed MAX_ATTEMPTS times without progress is not run again: people are asked about it.
     """
-    claims: list[Claim] = []
+    held: list[Execution] = []
     claimed = tx.run_all(claimable, b_worker=worker_id, b_limit=limit, b_now=tx.now, b_lease=tx.now + LEASE)
     for execution in sorted(claimed, key=lambda one: (one.run_after, one.execution_id)):  # RETURNING has no order
         if execution.attempts > MAX_ATTEMPTS:
@@ -71,10 +71,10 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
         )
         if execution.origin and execution.fence == 1:  # it waits for a worker no more
             enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
-        is_new = execution.fence == 1 or execution.reasoner is not None
-        journal = () if is_new else tx.all(JOURNAL, b_id=execution.execution_id)
-        claims.append(Claim(execution, journal))
-    return claims
+        held.append(execution)
+    resumed = [one.execution_id for one in held if one.fence > 1 and one.reasoner is None]
+    journals = dict(zip(resumed, tx.each(JOURNAL, [{"b_id": one} for one in resumed]), strict=True))
+    return [Claim(execution, journals.get(execution.execution_id, ())) for execution in held]
 
 
 def heartbeat(tx: Tx, worker_id: str) -> dict[str, tuple[int, int]]:
@@ -96,12 +96,14 @@ def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
 
 
 def progress_leased(tx: Tx, execution: Execution) -> None:
-    """Guards the start of a call and makes the lease whole, so that the effect may begin until it is over.
+    """Guards the start of a call, which has the whole lease to begin its effect in, or all but LEASE_FRESH of it.
 
     Raises LostClaim.
     """
     lease = tx.now + LEASE
-    if tx.run(PROGRESS_LEASED, b_id=execution.execution_id, b_fence=execution.fence, b_lease=lease) is None:
+    if execution.lease_until is not None and execution.lease_until >= lease - LEASE_FRESH:
+        progress(tx, execution)
+    elif tx.run(PROGRESS_LEASED, b_id=execution.execution_id, b_fence=execution.fence, b_lease=lease) is None:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
 
 
@@ -116,6 +118,7 @@ def hold_claim(tx: Tx, execution: Execution) -> Execution:
     return held
 
 
+@own_rows
 def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None, opened: int = 0) -> str:
     """Gives up the claim to wait for people; "queued" where a resolution came that the worker had not seen.
 
@@ -142,12 +145,14 @@ def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = 
     return str(row.status)
 
 
+@own_rows
 def retry_later(tx: Tx, execution: Execution, *, delay: int, reason: str) -> None:
     """Gives up the claim after a passing fault; the execution is claimed again in `delay` microseconds."""
     if tx.run(REQUEUE, b_id=execution.execution_id, b_fence=execution.fence, b_run_after=tx.now + delay):
         record(tx, "execution.postponed", execution_id=execution.execution_id, data={"reason": reason})
 
 
+@own_rows
 def hand_over(tx: Tx, execution: Execution) -> None:
     """Gives up the claim at a graceful shutdown; whoever comes next goes on."""
     if tx.run(HAND_OVER, b_id=execution.execution_id, b_fence=execution.fence):
@@ -155,6 +160,7 @@ def hand_over(tx: Tx, execution: Execution) -> None:
         tx.wake("queued")
 
 
+@own_rows
 def hold_back(tx: Tx, execution: Execution, *, scope: str) -> None:
     """Gives up the claim as `scope` is stopped; it goes on when that is resumed."""
     held = scope if scope.startswith("tool:") else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent_runtime.core import ladder
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
-from agent_runtime.core.canonical import call_digest, canonical
+from agent_runtime.core.canonical import canonical, text_digest
 from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.ids import approval_request_id
@@ -84,7 +84,7 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
 def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, Any]) -> ApprovalRequest:
     """Writes the approval with its event and what is to be shown; for `request` and the asking of outsiders."""
     policy = question.policy
-    preview = None if question.preview is None else dict(question.preview)
+    preview = None if question.preview is None else canonical(dict(question.preview))
     clock_started_at, expires_at = (None, None) if policy.notified else ladder.started(policy, tx.now, tx.now)
     due = ladder.next_due(policy, tx.now, clock_started_at, expires_at, 0)
     approval = ApprovalRequest(
@@ -99,8 +99,8 @@ def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, A
         tool_name=question.tool_name,
         tool_version=question.tool_version,
         arguments=question.arguments,
-        preview=None if preview is None else canonical(preview),
-        digest=call_digest(question.tool_name, question.tool_version, arguments, preview),
+        preview=preview,
+        digest=text_digest(question.tool_name, question.tool_version, question.arguments, preview),
         title=question.title or f"Approval needed: {question.tool_name}",
         context=canonical(dict(question.context)) if question.context else None,
         url=question.url,

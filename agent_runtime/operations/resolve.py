@@ -33,7 +33,7 @@ from agent_runtime.store.events import record
 from agent_runtime.store.executions import GATE_CLOSED, GATE_CLOSED_WAKES
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.steps import ANSWER_STEP
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows
 
 DECISION = "decision"
 """What a decision (or the expiry) is counted as, with its verdict and door; see `Tx.count`."""
@@ -47,6 +47,7 @@ class Resolution:
     already_processed: bool = False
 
 
+@own_rows
 def resolve(
     tx: Tx, approval_request_id: str, decision: Decision, *, by: Actor, via: Via, fits: Fits | None = None
 ) -> Resolution:
@@ -147,7 +148,7 @@ def _close(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, v
         via=via,
         data={
             **transition.resolution,
-            **_standing(tx, ended, by, via),
+            **_standing(tx, ended, transition.approvals, by, via),
             "digest": ended.digest,
             "seconds_to_decide": (tx.now - ended.created_at) // SECOND,
         },
@@ -163,11 +164,13 @@ def _close(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, v
     return ended
 
 
-def _standing(tx: Tx, ended: ApprovalRequest, by: Actor, via: Via) -> dict[str, Any]:
+def _standing(tx: Tx, ended: ApprovalRequest, approvals: int | None, by: Actor, via: Via) -> dict[str, Any]:
     """In which quality somebody ended it, and how many approvals there were of those that were needed."""
     if via in (Via.system, Via.expiry):
         return {}
-    approvals = sum(vote.verdict == Verdict.approved for vote in tx.all(VOTES, b_id=ended.approval_request_id))
+    if approvals is None:
+        votes = tx.all(VOTES, b_id=ended.approval_request_id)
+        approvals = sum(vote.verdict == Verdict.approved for vote in votes)
     return {"eligible_as": eligible_as(ended, by), "approvals": approvals, "quorum": ended.policy.quorum}
 
 
@@ -203,6 +206,7 @@ def let_go_on(tx: Tx, execution_id: str) -> None:
         tx.wake("queued")
     else:
         tx.run(GATE_CLOSED, b_id=execution_id)
+        tx.wake(f"answers:{execution_id}")
     tx.wake(f"execution:{execution_id}")
 
 

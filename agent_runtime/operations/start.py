@@ -21,7 +21,7 @@ from agent_runtime.store.events import record
 from agent_runtime.store.executions import BY_IDEMPOTENCY_KEY, EARLIER_TURNS, INSERT_EXECUTION
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.rows import binds_of
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, new_rows
 
 HISTORY = 20
 """Earlier turns of a conversation that a follow-up gets to see."""
@@ -47,6 +47,7 @@ class Started:
     created: bool
 
 
+@new_rows
 def start(
     tx: Tx,
     wanted: Start,
@@ -121,7 +122,7 @@ def start(
         data={
             "agent": wanted.agent,
             "agent_version": definition.agent_version,
-            "model": json.loads(definition.definition).get("model") or "",
+            "model": _parsed(definition.definition).get("model") or "",
             "input_digest": input_digest,
             "requested_by": execution.requested_by,
         },

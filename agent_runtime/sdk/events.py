@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalStatus
+from agent_runtime.core.canonical import parsed
 from agent_runtime.core.execution import ExecutionStatus, Step, StepKind
 from agent_runtime.core.journal import cut_value, tool_content
 from agent_runtime.sdk.snapshot import Snapshot, microseconds_of
@@ -88,7 +89,7 @@ def _told(snapshot: Snapshot) -> Iterator[Moment]:
 
 
 def _reply(snapshot: Snapshot, step: Step) -> Iterator[Moment]:
-    recorded = json.loads(step.result or "{}")
+    recorded = parsed(step.result or "{}")
     message = recorded.get("message")
     if message is None:  # a reasoner's `ai()`
         words, proposes = recorded.get("value"), True
@@ -101,7 +102,7 @@ def _reply(snapshot: Snapshot, step: Step) -> Iterator[Moment]:
 
 
 def _call(snapshot: Snapshot, step: Step) -> Iterator[Moment]:
-    call: dict[str, Any] = {"tool_name": step.name, "args": json.loads(step.arguments), "call_id": step.call_id}
+    call: dict[str, Any] = {"tool_name": step.name, "args": parsed(step.arguments), "call_id": step.call_id}
     proposed = AgentEvent(EventType.TOOL_CALL, **call, **_from(snapshot, step, EventType.TOOL_CALL))
     yield _at(step.turn, step.created_at, step.position, proposed)
     if not step.open:
@@ -113,7 +114,7 @@ def _call(snapshot: Snapshot, step: Step) -> Iterator[Moment]:
 
 def value_of(step: Step) -> Any:
     """What a call that ended returned, or what the model was told instead."""
-    recorded = json.loads(step.result or "{}")
+    recorded = parsed(step.result or "{}")
     error = recorded.get("error")
     if isinstance(error, Mapping):  # a reasoner's
         return f"error: {error['type']}: {error['message']}"

@@ -83,8 +83,8 @@ class Executions(Protocol):
         """The execution once it waits or is complete; as it is after `seconds`, or at once where it runs elsewhere."""
         ...
 
-    async def ended(self, execution_id: str) -> None:
-        """Waits until the execution is complete, however long people take. Raises NotFound."""
+    async def ended(self, execution_id: str) -> Snapshot:
+        """The execution once it is complete, however long people take. Raises NotFound."""
         ...
 
     async def decide(self, approval_request_id: str, decision: Decision) -> bool:

@@ -110,8 +110,7 @@ class AgentHandle:
         Raises CollaborationError or TimeoutError where a gate with `stop` ended it.
         """
         executions = await self._runtime._executions()
-        await executions.ended(self.execution_id)
-        return result_of(await executions.look(self.execution_id))
+        return result_of(await executions.ended(self.execution_id))
 
     def stream(self) -> AgentStream:
         """Its events, from the first one on, however late this comes."""

@@ -71,8 +71,11 @@ class LocalExecutions:
         return execution_id
 
     async def look(self, execution_id: str) -> Snapshot:
+        return await self._look_at(await self._execution(execution_id))
+
+    async def _look_at(self, execution: Execution) -> Snapshot:
         """Reads again where something was decided between two reads, so that the parts belong together."""
-        execution = await self._execution(execution_id)
+        execution_id = execution.execution_id
         while True:
             journal = await self._database.all(JOURNAL, b_id=execution_id)
             approvals = await self._approvals(execution_id, journal)
@@ -98,26 +101,25 @@ class LocalExecutions:
     async def settled(self, execution_id: str, seconds: float) -> Snapshot:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._reached(execution_id, AT_REST)
-                snapshot = await self.look(execution_id)
+                snapshot = await self._look_at(await self._reached(execution_id, AT_REST))
                 while snapshot.running and self.runs_here(snapshot.agent):  # it waits for one that it called
                     snapshot = await self.changed(snapshot)
                 return snapshot
         return await self.look(execution_id)
 
-    async def ended(self, execution_id: str) -> None:
-        await self._reached(execution_id, TERMINAL, also_elsewhere=True)
+    async def ended(self, execution_id: str) -> Snapshot:
+        return await self._look_at(await self._reached(execution_id, TERMINAL, also_elsewhere=True))
 
-    async def _reached(self, execution_id: str, statuses: Collection[str], *, also_elsewhere: bool = False) -> None:
+    async def _reached(
+        self, execution_id: str, statuses: Collection[str], *, also_elsewhere: bool = False
+    ) -> Execution:
         """Until its status is one of these; at once where it runs elsewhere and that is not waited for."""
         with self._database.wakes.listen(f"rest:{execution_id}") as woken:
             while not self._closing:
                 woken.clear()
-                now = await self._database.one(STANDING, b_id=execution_id)
-                if now is None:
-                    raise _not_found(execution_id)
+                now = await self._execution(execution_id)
                 if now.status in statuses or not (also_elsewhere or self.runs_here(now.agent)):
-                    return
+                    return now
                 await _announced(woken)
         raise RuntimeClosed()
 
@@ -202,6 +204,8 @@ class LocalExecutions:
         return [(approval, await self._votes(approval)) for approval in found]
 
     async def _votes(self, approval: ApprovalRequest) -> Sequence[Vote]:
+        if approval.version == 1:  # nothing has happened to it yet
+            return ()
         return await self._database.all(VOTES, b_id=approval.approval_request_id)
 
     async def _warn_unserved(self, agent: str) -> None:

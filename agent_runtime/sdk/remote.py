@@ -67,10 +67,11 @@ class RemoteExecutions:
     async def settled(self, execution_id: str, seconds: float) -> Snapshot:
         return await self.look(execution_id)
 
-    async def ended(self, execution_id: str) -> None:
+    async def ended(self, execution_id: str) -> Snapshot:
         snapshot = await self.look(execution_id)
         while not snapshot.complete:
             snapshot = await self.changed(snapshot)
+        return snapshot
 
     async def decide(self, approval_request_id: str, decision: Decision) -> bool:
         edited = decision.edited_arguments

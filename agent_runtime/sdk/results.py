@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalStatus
+from agent_runtime.core.canonical import parsed
 from agent_runtime.core.execution import ExecutionStatus, StepKind
 from agent_runtime.errors import CollaborationError, TimeoutError
 from agent_runtime.sdk.events import AgentEvent, EventType, events_of, value_of
@@ -125,7 +126,7 @@ def _tool_calls(snapshot: Snapshot) -> list[dict[str, Any]]:
     return [
         {
             "name": step.name,
-            "args": json.loads(step.arguments),
+            "args": parsed(step.arguments),
             "result": None if step.open else value_of(step),
             "status": str(step.status),
             "call_id": step.call_id,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Vote
-from agent_runtime.core.canonical import canonical
+from agent_runtime.core.canonical import canonical, parsed
 from agent_runtime.core.execution import TERMINAL, Execution, ExecutionStatus, Step, StepKind
 from agent_runtime.core.journal import prompt_of, reply_message, tool_content
 
@@ -67,7 +66,7 @@ class Snapshot:
         """The error of a gate with `stop` that ended it; None where it ended otherwise."""
         if self.status != ExecutionStatus.failed:
             return None
-        results = [json.loads(step.result or "{}") for step in self.journal if step.kind == StepKind.tool]
+        results = [parsed(step.result or "{}") for step in self.journal if step.kind == StepKind.tool]
         return next((result["stop"] for result in results if "stop" in result), None)
 
     def messages(self) -> list[dict[str, Any]]:
@@ -82,7 +81,7 @@ class Snapshot:
             elif step.kind == StepKind.tool and not step.open:
                 told.append({"role": "tool", "tool_call_id": step.call_id, "content": tool_content(step)})
             elif step.kind == StepKind.note:
-                told.append({"role": "user", "content": json.loads(step.result or "{}")["content"]})
+                told.append({"role": "user", "content": parsed(step.result or "{}")["content"]})
         return told
 
 
@@ -97,9 +96,9 @@ def of_rows(
         agent=execution.agent,
         reasoner=execution.reasoner,
         status=execution.status,
-        given=json.loads(execution.input),
-        result=json.loads(execution.result).get("result") if execution.result else None,
-        error=json.loads(execution.error) if execution.error else None,
+        given=parsed(execution.input),
+        result=parsed(execution.result).get("result") if execution.result else None,
+        error=parsed(execution.error) if execution.error else None,
         finish_reason=execution.finish_reason or "",
         journal=journal,
         approvals=[approval.as_json(votes) for approval, votes in approvals],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, literal
 
 from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.canonical import parsed
 from agent_runtime.core.policy import Policy
 
 
@@ -37,11 +37,11 @@ def approval_request(*row: Any) -> ApprovalRequest:
     """A row of `approvals`."""
     values = list(row)
     values[_POLICY] = _policy(values[_POLICY])
-    values[_RESOLUTION] = None if values[_RESOLUTION] is None else json.loads(values[_RESOLUTION])
+    values[_RESOLUTION] = None if values[_RESOLUTION] is None else parsed(values[_RESOLUTION])
     return ApprovalRequest(*values)
 
 
 @functools.lru_cache(maxsize=256)
 def _policy(text: str) -> Policy:
     """Few policies are behind many approvals."""
-    return Policy.from_json(json.loads(text))
+    return Policy.from_json(parsed(text))

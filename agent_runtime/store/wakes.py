@@ -1,4 +1,8 @@
-"""Who waits for what: topics announced after a commit. A hint that shortens a wait, never the truth."""
+"""Who waits for what: topics announced after a commit. A hint that shortens a wait, never the truth.
+
+Of one execution: `execution:ID`, anything about it has changed; `rest:ID`, it waits or has ended; `answers:ID`, what
+its worker waits for was answered while it runs, or it was ended from outside.
+"""
 
 from __future__ import annotations
 

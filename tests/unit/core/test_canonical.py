@@ -14,7 +14,17 @@ import rfc8785
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agent_runtime.core.canonical import InvalidJson, call_digest, canonical, digest, parse_json
+from agent_runtime.core.canonical import (
+    InvalidJson,
+    call_digest,
+    canonical,
+    digest,
+    digest_of,
+    parse_json,
+    parsed,
+    plain_bytes,
+    text_digest,
+)
 from agent_runtime.errors import CountersignError
 
 SAFE = 2**53 - 1
@@ -53,6 +63,31 @@ def test_canonical_text_reads_back_as_an_equal_value_with_the_same_text(value: A
     text = canonical(value)
     assert parse_json(text.encode()) == value
     assert canonical(parse_json(text.encode())) == text
+
+
+@given(values)
+@settings(max_examples=100, deadline=None)
+def test_stored_text_reads_back(value: Any) -> None:
+    assert parsed(canonical(value)) == value
+    assert digest_of(canonical(value)) == digest(value)
+
+
+objects = st.dictionaries(texts, values, max_size=3)
+
+
+@given(texts, texts, objects, st.none() | objects)
+@settings(max_examples=100, deadline=None)
+def test_a_call_has_one_digest_from_values_and_from_text(
+    tool: str, version: str, arguments: dict[str, Any], preview: dict[str, Any] | None
+) -> None:
+    shown = None if preview is None else canonical(preview)
+    assert text_digest(tool, version, canonical(arguments), shown) == call_digest(tool, version, arguments, preview)
+
+
+@given(st.dictionaries(st.text("abc_", max_size=4), st.none() | st.integers(-SAFE, SAFE) | texts, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_what_is_known_to_be_plain_has_canonical_bytes(value: dict[str, Any]) -> None:
+    assert plain_bytes(value) == canonical(value).encode()
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
