@@ -29,7 +29,7 @@ from agent_runtime.store.events import record
 from agent_runtime.store.outbox import APPROVAL_CARD, enqueue
 from agent_runtime.store.permits import END_PERMIT, GET_PERMIT, INSERT_PERMIT, LAPSED_PERMITS
 from agent_runtime.store.rows import binds_of
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Claimed:
     arguments: dict[str, Any]
 
 
+@own_rows
 def claim_approval(
     tx: Tx,
     approval_request_id: str,
@@ -104,6 +105,7 @@ def _grant(tx: Tx, approval: ApprovalRequest, attempt_key: str, life: int, *, by
     return Claimed(secret, permit, json.loads(approval.run_arguments))
 
 
+@own_rows
 def report_result(
     tx: Tx,
     approval_request_id: str,

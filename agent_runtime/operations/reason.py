@@ -31,7 +31,7 @@ from agent_runtime.store.executions import GET_EXECUTION, RECLAIM
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.rows import binds_of
 from agent_runtime.store.steps import INSERT_STEP, STEPS_AT, STEPS_AT_ONCE
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Heard:
     approvals: Sequence[ApprovalRequest]
 
 
+@own_rows
 def recall(tx: Tx, execution: Execution) -> Recalled:
     """For a new copy of the code, which has read the journal. Raises LostClaim."""
     hold_claim(tx, execution)
@@ -77,6 +78,7 @@ def recall(tx: Tx, execution: Execution) -> Recalled:
     return Recalled(notes, frozenset(row.approval_request_id for row in unused))
 
 
+@own_rows
 def hear(tx: Tx, execution: Execution, positions: Sequence[int], approval_request_ids: Sequence[str]) -> Heard:
     """What has been answered of the steps and approvals that the code waits for. Raises LostClaim.
 
@@ -95,6 +97,7 @@ def hear(tx: Tx, execution: Execution, positions: Sequence[int], approval_reques
     return Heard(signals, steps, [approval for approval in resumed if approval is not None and not approval.pending])
 
 
+@own_rows
 def use_answer(tx: Tx, execution: Execution, approval_request_id: str) -> None:
     """The code goes on with an answer that it finds in the journal. Raises LostClaim."""
     hold_claim(tx, execution)
@@ -104,6 +107,7 @@ def use_answer(tx: Tx, execution: Execution, approval_request_id: str) -> None:
 # --- what it writes ---
 
 
+@own_rows
 def record_done(
     tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Note], status: StepStatus, result: Mapping[str, Any]
 ) -> Step:
@@ -112,6 +116,7 @@ def record_done(
     return _insert(tx, execution, wanted, status, notes, result=canonical(dict(result)))
 
 
+@own_rows
 def finish(
     tx: Tx,
     execution: Execution,
@@ -127,6 +132,7 @@ def finish(
     complete(tx, execution, status, output=output, error=error, finish_reason=finish_reason)
 
 
+@own_rows
 def pause(
     tx: Tx,
     execution: Execution,
@@ -199,6 +205,7 @@ def _check_adoptable(approval: ApprovalRequest, owner: Execution | None, executi
         raise Conflict(f"{said}, which has used it")
 
 
+@own_rows
 def resume(tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Note], result: Mapping[str, Any]) -> Step:
     """Writes that the code goes on with an approval that it resumed, and how that ended. Raises LostClaim.
 
@@ -221,6 +228,7 @@ def resume(tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Note], 
 _ANSWERS = frozenset(ApprovalStatus) - {ApprovalStatus.pending, ApprovalStatus.cancelled}
 
 
+@own_rows
 def call_child(tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Note], child: Start) -> Step:
     """Starts a child execution and waits for it as for people: one more thing is open.
 
@@ -234,6 +242,7 @@ def call_child(tx: Tx, execution: Execution, wanted: Record, notes: Sequence[Not
     )
 
 
+@own_rows
 def reclaim(tx: Tx, execution: Execution, worker_id: str) -> Execution | None:
     """Takes a waiting execution back for the coroutine that its own worker still holds, which has more to do."""
     claimed = tx.run(

@@ -14,8 +14,8 @@ from sqlalchemy.engine import URL
 
 from agent_runtime import failpoints
 from agent_runtime.errors import Overloaded, StoreUnavailable
-from agent_runtime.store.batch import Request
 from agent_runtime.store.figures import Figures
+from agent_runtime.store.intake import Request
 from agent_runtime.store.migrate import prepare_postgres, prepare_sqlite
 from agent_runtime.store.sqlite import SqliteReader, SqliteWriter
 from agent_runtime.store.statement import Q

@@ -17,6 +17,10 @@ class ConnectionLost(StoreUnavailable):
     """The connection to the database was lost before COMMIT; nothing was written."""
 
 
+class Entangled(Exception):
+    """Requests that ran side by side cannot share a transaction without savepoints; nothing of it may be committed."""
+
+
 class OutcomeUnknown(ConnectionLost):
     """The connection to the database was lost during COMMIT: the change may or may not be there; look before trying
     again.

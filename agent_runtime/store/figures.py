@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent_runtime.store.batch import BATCH, Request
+from agent_runtime.store.intake import BATCH, Request
 
 SIZES = tuple(2**power for power in range(BATCH.bit_length()))
 """Upper bounds of batch sizes: 1, 2, 4, … up to BATCH."""

@@ -1,11 +1,51 @@
-"""What waits for a writer, handed out in batches."""
+"""Requests: calls of operations that wait for a writer, handed out in batches."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from agent_runtime.store.batch import BATCH, Request
+BATCH = 64
+"""Requests that share one COMMIT at most."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One call of an operation, and where its answer goes."""
+
+    operation: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    future: asyncio.Future[Any]
+    answered: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    topics: set[str] = field(default_factory=set)
+    counted: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def works_on(self) -> str:
+        """The id of the execution or approval that it is about: its first argument, or what that names; else ""."""
+        first = self.args[0] if self.args else ""
+        if isinstance(first, str):
+            return first
+        return str(getattr(first, "execution_id", None) or getattr(first, "subject", ""))
+
+    def succeed(self, result: Any, topics: set[str], counted: list[tuple[str, ...]]) -> None:
+        """It has run; `answered` once that is committed."""
+        self.result, self.error, self.topics, self.counted = result, None, topics, counted
+
+    def refuse(self, error: BaseException) -> None:
+        """It has run and was refused; `answered` once what the batch saw is committed."""
+        self.result, self.error, self.topics, self.counted = None, error, set(), []
+
+    def fail(self, error: BaseException) -> None:
+        """It is answered with `error`."""
+        self.refuse(error)
+        self.answered = True
 
 
 class Intake:

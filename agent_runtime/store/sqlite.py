@@ -22,10 +22,10 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from agent_runtime.errors import CountersignError, InvalidRequest, StoreUnavailable
 from agent_runtime.store import forks
-from agent_runtime.store.batch import Request, commit
+from agent_runtime.store.batch import commit
 from agent_runtime.store.faults import Collision
-from agent_runtime.store.intake import Intake
-from agent_runtime.store.statement import Compiled, Q
+from agent_runtime.store.intake import Intake, Request
+from agent_runtime.store.statement import Q
 
 R = TypeVar("R")
 
@@ -95,13 +95,18 @@ class SqliteConnection:
         self._execute("ROLLBACK TO request")
         self._execute("RELEASE request")
 
-    def rows(self, compiled: Compiled, binds: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    def rows(self, q: Q[Any], binds: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        compiled = q.compiled("sqlite")
         try:
             return self._raw.execute(compiled.sql, compiled.named(binds)).fetchall()
         except (sqlite3.Error, UnicodeEncodeError) as error:
             raise in_our_words(error) from error
 
-    def insert(self, compiled: Compiled, rows: Sequence[dict[str, Any]]) -> None:
+    def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Sequence[Sequence[Any]]]:
+        return [self.rows(q, one) for one in binds]
+
+    def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
+        compiled = q.compiled("sqlite")
         try:
             self._raw.executemany(compiled.sql, [compiled.named(row) for row in rows])
         except (sqlite3.Error, UnicodeEncodeError) as error:

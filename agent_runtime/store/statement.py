@@ -6,7 +6,7 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
-from sqlalchemy import BindParameter, Executable, literal_column
+from sqlalchemy import BindParameter, Executable, Integer, bindparam, cast, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import visitors
@@ -19,6 +19,10 @@ _DIALECTS: dict[str, Dialect] = {
     "sqlite": sqlite.dialect(paramstyle="named"),
     "postgresql": postgresql.asyncpg.dialect(),  # type: ignore[no-untyped-call]
 }
+
+
+NUMBER = "b_number"
+"""The bind, and the last column, of `Q.numbered`."""
 
 
 class Compiled:
@@ -55,7 +59,7 @@ class Q(Generic[R]):
     a few rows by a key: where the database is a file, they take less than handing them to a thread does.
     """
 
-    __slots__ = ("_compiled", "columns", "quick", "row", "serialised_by", "statement")
+    __slots__ = ("_compiled", "_numbered", "columns", "quick", "returns", "row", "serialised_by", "statement")
 
     def __init__(
         self,
@@ -71,18 +75,36 @@ class Q(Generic[R]):
         self.serialised_by = serialised_by
         self.quick = quick
         self._compiled: dict[str, Compiled] = {}
-        self.row: Callable[..., R] = row or _named_row(statement)
+        self._numbered: dict[str, Compiled] = {}
+        names = _returned(statement)
+        self.returns = bool(names)
+        """Whether it is known to return rows of named columns."""
+        self.row: Callable[..., R] = row or _named_row(names)
 
     def compiled(self, dialect: str) -> Compiled:
         """The statement for "sqlite" or "postgresql"."""
         found = self._compiled.get(dialect)
         if found is None:
-            statement: Any = self.statement
-            compiler = visitors.replacement_traverse(statement, {}, _in_the_text).compile(
-                dialect=_DIALECTS[dialect], column_keys=self.columns, for_executemany=self.columns is not None
-            )
-            found = self._compiled[dialect] = Compiled(compiler)
+            found = self._compiled[dialect] = self._compile(self.statement, dialect)
         return found
+
+    def numbered(self, dialect: str) -> Compiled:
+        """The same with one column more, the last: the bind NUMBER, which tells whose row it is where the statement
+        runs for many at once. Only for one that `returns`.
+        """
+        found = self._numbered.get(dialect)
+        if found is None:
+            statement: Any = self.statement
+            number = cast(bindparam(NUMBER), Integer).label(NUMBER)
+            statement = statement.add_columns(number) if statement.is_select else statement.returning(number)
+            found = self._numbered[dialect] = self._compile(statement, dialect)
+        return found
+
+    def _compile(self, statement: Any, dialect: str) -> Compiled:
+        compiler = visitors.replacement_traverse(statement, {}, _in_the_text).compile(
+            dialect=_DIALECTS[dialect], column_keys=self.columns, for_executemany=self.columns is not None
+        )
+        return Compiled(compiler)
 
 
 def _in_the_text(element: Any, **_: Any) -> Any:
@@ -97,9 +119,12 @@ def _in_the_text(element: Any, **_: Any) -> Any:
     return None
 
 
-def _named_row(statement: Any) -> Callable[..., Any]:
+def _returned(statement: Any) -> list[str]:
     returned = getattr(statement, "exported_columns", None)
-    names = [column.key for column in returned] if returned is not None else []
+    return [column.key for column in returned] if returned is not None else []
+
+
+def _named_row(names: Sequence[str]) -> Callable[..., Any]:
     if not names:
         return lambda *row: row
     return namedtuple("Row", names)

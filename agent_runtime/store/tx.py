@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from agent_runtime.store.statement import Q
 
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+OWN_ROWS: set[Callable[..., Any]] = set()
+NEW_ROWS: set[Callable[..., Any]] = set()
+
+
+def own_rows(operation: F) -> F:
+    """Marks an operation that writes, beside new rows, only those of its first argument: an execution with its calls,
+    approvals, callers and children, or an approval that an outsider asked for.
+
+    Within one transaction it may run at the same time as others that work on other things.
+    """
+    OWN_ROWS.add(operation)
+    return operation
+
+
+def new_rows(operation: F) -> F:
+    """Marks an operation that writes new rows alone; it may run at the same time as others within one transaction."""
+    NEW_ROWS.add(operation)
+    return operation
 
 
 class Tx(Protocol):
@@ -26,6 +46,10 @@ class Tx(Protocol):
 
     def all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
         """Every row."""
+        ...
+
+    def each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
+        """Every row, for each of `binds`: one question about many things."""
         ...
 
     def run(self, q: Q[R], /, **binds: Any) -> R | None:

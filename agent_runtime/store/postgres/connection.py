@@ -11,7 +11,8 @@ from sqlalchemy.util import await_only
 from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.postgres.faults import in_our_words, is_drivers
-from agent_runtime.store.statement import Compiled
+from agent_runtime.store.statement import NUMBER, Q
+from agent_runtime.store.transaction import Rows
 
 T = TypeVar("T")
 
@@ -30,12 +31,12 @@ FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest($1::text[]) AS name ORDE
 """Locks names, all writers in one order; the first number keeps them apart from others' advisory locks."""
 
 _LOCK = """
-WITH wanted AS (
+WITH RECURSIVE wanted AS (
     SELECT ids.id, a.approval_request_id, coalesce(a.execution_id, ids.id) AS execution_id
     FROM unnest($1::text[]) AS ids(id)
     LEFT JOIN approvals a ON a.approval_request_id = ids.id
 ), owned AS MATERIALIZED (
-    SELECT wanted.id, own.execution_id
+    SELECT wanted.id, own.execution_id, own.parent_execution_id
     FROM wanted
     JOIN executions own ON own.execution_id = wanted.execution_id
     JOIN executions e ON e.execution_id = ANY (ARRAY[own.execution_id, own.parent_execution_id])
@@ -47,14 +48,23 @@ WITH wanted AS (
     JOIN approvals a ON a.approval_request_id = wanted.approval_request_id AND a.execution_id IS NULL
     ORDER BY a.approval_request_id
     FOR UPDATE OF a
+), lines AS (
+    SELECT * FROM owned
+    UNION
+    SELECT lines.id, up.execution_id, up.parent_execution_id
+    FROM lines
+    JOIN executions up ON up.execution_id = lines.parent_execution_id
+), families AS (
+    SELECT id, execution_id AS family FROM lines WHERE parent_execution_id IS NULL
+    UNION ALL
+    SELECT approval_request_id, approval_request_id FROM outside
 )
-SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, owners.ids, owners.executions
-FROM (SELECT array_agg(id) AS ids, array_agg(execution_id) AS executions FROM owned) AS owners,
-    (SELECT count(*) FROM outside) AS others
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, found.ids, found.families
+FROM (SELECT array_agg(id) AS ids, array_agg(family) AS families FROM families) AS found
 """
 """Executions first, all writers in one order: some operations come to the execution by its approval, others the other
 way round. With an execution its parent, which its end answers, while a parent's end withdraws its children: ids sort by
-the database's time, so a parent is locked before its children by either. The time is that of the row made of both
+the database's time, so a parent is locked before its children by either. The time is that of the row made of the
 aggregates, so it is read when all are locked.
 """
 
@@ -105,19 +115,37 @@ class PostgresConnection:
         self._await(self._raw.execute("ROLLBACK TO SAVEPOINT request"))
         self._savepoint = "clean"
 
-    def rows(self, compiled: Compiled, binds: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    def rows(self, q: Q[Any], binds: dict[str, Any]) -> Rows:
+        compiled = q.compiled("postgresql")
         return self._await(self._raw.fetch(compiled.sql, *compiled.positional(binds)))
 
-    def insert(self, compiled: Compiled, rows: Sequence[dict[str, Any]]) -> None:
+    def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
+        """One round trip: rows come back in one list, so each says by its last column whose it is."""
+        if len(binds) == 1:
+            return [self.rows(q, binds[0])]
+        if not q.returns:
+            if q.columns is None:
+                return [self.rows(q, one) for one in binds]
+            self.insert(q, binds)
+            return [()] * len(binds)
+        compiled = q.numbered("postgresql")
+        numbered = [compiled.positional({**one, NUMBER: number}) for number, one in enumerate(binds)]
+        answers: list[list[Sequence[Any]]] = [[] for _ in binds]
+        for row in self._await(self._raw.fetchmany(compiled.sql, numbered)):
+            answers[row[-1]].append(row[:-1])
+        return answers
+
+    def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
+        compiled = q.compiled("postgresql")
         self._await(self._raw.executemany(compiled.sql, [compiled.positional(row) for row in rows]))
 
     def serialise(self, names: Iterable[str]) -> None:
         self._await(self._raw.fetch(_SERIALISE, list(names)))
 
     def lock(self, ids: Iterable[str]) -> tuple[int, Mapping[str, str]]:
-        now, found, executions = self._await(self._raw.fetchrow(_LOCK, list(ids)))
+        now, found, families = self._await(self._raw.fetchrow(_LOCK, list(ids)))
         self.ahead = now - time.time_ns() // 1000
-        return now, dict(zip(found or (), executions or (), strict=True))
+        return now, dict(zip(found or (), families or (), strict=True))
 
     def _await(self, answer: Awaitable[T]) -> T:
         try:

@@ -13,11 +13,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.util import greenlet_spawn
 
 from agent_runtime.errors import StoreUnavailable
-from agent_runtime.store.batch import Request, commit
+from agent_runtime.store.batch import commit
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
-from agent_runtime.store.intake import Intake
+from agent_runtime.store.intake import Intake, Request
 from agent_runtime.store.postgres.connecting import WRITING, connect, disconnect
 from agent_runtime.store.postgres.connection import NOW, PostgresConnection
+from agent_runtime.store.postgres.side_by_side import side_by_side
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +105,7 @@ class PostgresWriter:
             link = link or await self._connect()
             connection = PostgresConnection(link)
             try:
-                await greenlet_spawn(commit, connection, left)
+                await greenlet_spawn(commit, connection, left, side_by_side)
             except BaseException as error:
                 link.terminate()
                 link = None

@@ -1,0 +1,168 @@
+"""The requests of a batch side by side, so that statements of equal shape share a round trip.
+
+Each lane of requests runs in a greenlet of its own. Where it asks for rows it is suspended; when all have asked or
+ended, what was asked with the same statement is sent together. Operations notice nothing of it.
+
+There is one transaction and so no row lock between them: only operations that keep to their own rows
+(`store.tx.own_rows`, `new_rows`) have lanes, one for each family of executions (a root and what it called) or approval
+of an outsider. All others come after the lanes, one after another. Nor is there a savepoint a request: where one raises
+after it has written, or a statement fails, all of it is rolled back, and the batch runs one by one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from agent_runtime.errors import CountersignError, StoreUnavailable
+from agent_runtime.store.faults import Entangled
+from agent_runtime.store.intake import Request
+from agent_runtime.store.statement import Q
+from agent_runtime.store.transaction import Deferred, Rows, Statements, Transaction
+from agent_runtime.store.tx import NEW_ROWS, OWN_ROWS
+
+R = TypeVar("R")
+
+
+class _Together:
+    """Sends statements. One that fails has spoilt the transaction for everybody."""
+
+    def __init__(self, connection: Statements) -> None:
+        self._connection = connection
+
+    def rows(self, q: Q[Any], binds: dict[str, Any]) -> Rows:
+        return self.each(q, [binds])[0]
+
+    def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
+        try:
+            return self._connection.each(q, binds)
+        except StoreUnavailable:
+            raise
+        except CountersignError as error:
+            raise Entangled from error
+
+
+class _InItsLane:
+    """Hands each statement to whoever started this greenlet, and waits for the rows."""
+
+    def rows(self, q: Q[Any], binds: dict[str, Any]) -> Rows:
+        return self.each(q, [binds])[0]
+
+    def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
+        answer: Sequence[Rows] = getcurrent().parent.switch((q, binds))
+        return answer
+
+
+class _Noting(Transaction):
+    """Knows whether anything was written."""
+
+    __slots__ = ("wrote",)
+
+    def __init__(self, statements: Statements, now: int) -> None:
+        super().__init__(statements, now)
+        self.wrote = False
+
+    def run(self, q: Q[R], /, **binds: Any) -> R | None:
+        row = self.one(q, **binds)
+        self.wrote = self.wrote or row is not None or not q.returns
+        return row
+
+    def run_all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
+        rows = self.all(q, **binds)
+        self.wrote = self.wrote or bool(rows) or not q.returns
+        return rows
+
+
+def side_by_side(
+    connection: Statements, batch: Iterable[Request], now: int, owners: Mapping[str, str]
+) -> Iterable[Deferred]:
+    """Runs the requests; returns what each defers, in the order in which they came to their end.
+
+    `owners` says to which family the ids that requests work on belong. Raises Entangled.
+    """
+    lanes, others = _sorted_out(batch, owners)
+    deferred: list[Deferred] = []
+
+    def run(requests: Iterable[Request], statements: Statements) -> None:
+        for request in requests:
+            deferred.append(_run(statements, request, now))
+
+    together, in_its_lane = _Together(connection), _InItsLane()
+    _run_together(together, [greenlet(partial(run, lanes[key], in_its_lane)) for key in sorted(lanes)])
+    run(others, together)
+    return deferred
+
+
+def _sorted_out(
+    batch: Iterable[Request], owners: Mapping[str, str]
+) -> tuple[Mapping[str, Sequence[Request]], Sequence[Request]]:
+    """Those that share a lane, and those that have none.
+
+    One that works on something that was not there when rows were locked has none either: by now it may be there, and
+    belong to a family.
+    """
+    lanes: dict[str, list[Request]] = defaultdict(list)
+    others: list[Request] = []
+    for number, request in enumerate(batch):
+        owner = owners.get(request.works_on)
+        if request.operation in NEW_ROWS:
+            lanes[owner or request.works_on or f"\t{number}"].append(request)
+        elif owner is not None and request.operation in OWN_ROWS:
+            lanes[owner].append(request)
+        else:
+            others.append(request)
+    return lanes, others
+
+
+def _run_together(connection: Statements, lanes: Sequence[greenlet]) -> None:
+    """Runs all lanes to their ends, always answering first the statement that was asked first."""
+    asked: dict[Q[Any], list[tuple[greenlet, Sequence[dict[str, Any]]]]] = {}
+
+    def go_on(lane: greenlet, *answer: Sequence[Rows]) -> None:
+        question = lane.switch(*answer)
+        if not lane.dead:
+            q, binds = question
+            asked.setdefault(q, []).append((lane, binds))
+
+    try:
+        for lane in lanes:
+            go_on(lane)
+        while asked:
+            q = next(iter(asked))
+            askers = asked.pop(q)
+            answers = iter(connection.each(q, [one for _, binds in askers for one in binds]))
+            for lane, binds in askers:
+                go_on(lane, list(islice(answers, len(binds))))
+    finally:
+        for lane in lanes:
+            if not lane.dead:
+                lane.throw(GreenletExit)
+
+
+def _run(statements: Statements, request: Request, now: int) -> Deferred:
+    tx = _Noting(statements, now)
+    try:
+        result = request.operation(tx, *request.args, **request.kwargs)
+    except (StoreUnavailable, Entangled):
+        raise
+    except Exception as error:
+        if tx.wrote:
+            raise Entangled from error
+        request.refuse(error)
+        return _what_it_leaves(statements, error, now)
+    request.succeed(result, tx.topics, tx.counted)
+    return tx.deferred
+
+
+def _what_it_leaves(statements: Statements, error: Exception, now: int) -> Deferred:
+    """A refusal may leave a trace although nothing else is written (`CountersignError.leaves`)."""
+    if not isinstance(error, CountersignError) or error.leaves is None:
+        return []
+    tx = _Noting(statements, now)
+    error.leaves(tx)
+    return tx.deferred
