@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
 
 __all__ = ["HEAD", "prepare_postgres", "prepare_sqlite", "upgrade_database", "upgrade_postgres", "upgrade_sqlite"]
+
+_ALEMBIC = threading.Lock()
+"""Alembic keeps the migration that it runs in globals: one at a time in a process."""
 
 _ONE_AT_A_TIME = 0x436F756E74657273
 """The advisory lock under which a PostgreSQL schema is changed ("Counters" in ASCII)."""
@@ -70,7 +74,7 @@ def upgrade_sqlite(path: Path) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     try:
-        with engine.begin() as connection:
+        with _ALEMBIC, engine.begin() as connection:
             _upgrade(connection)
     except DBAPIError as error:
         raise StoreUnavailable(f"the schema of {path.name} cannot be brought to {HEAD}: {error.orig}") from error
@@ -80,6 +84,16 @@ def upgrade_sqlite(path: Path) -> None:
 
 async def upgrade_postgres(url: URL) -> None:
     """Brings the database to `HEAD`, in one transaction under an advisory lock."""
+    await asyncio.to_thread(_upgrade_postgres_apart, url)
+
+
+def _upgrade_postgres_apart(url: URL) -> None:
+    """In a thread with a loop of its own: one that waits for its turn is not to stop the loop of the one before."""
+    with _ALEMBIC:
+        asyncio.run(_upgrade_on_server(url))
+
+
+async def _upgrade_on_server(url: URL) -> None:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool

@@ -32,6 +32,14 @@ async def execute(url: str, sql: str) -> None:
         await run_sql(url, sql)
 
 
+async def test_several_empty_databases_are_set_up_at_once(empty_database_url: str, tmp_path: Path) -> None:
+    """Programs may open several runtimes side by side; Alembic itself knows one migration at a time."""
+    urls = [empty_database_url, *(f"sqlite+aiosqlite:///{tmp_path / f'{number}.db'}" for number in range(3))]
+    for database in await asyncio.gather(*map(Database.open, urls)):
+        async with database:
+            assert await database.write(insert, "a") == "a"
+
+
 async def test_an_empty_database_is_set_up(empty_database_url: str) -> None:
     async with await Database.open(empty_database_url) as database:
         assert await database.write(insert, "a") == "a"
