@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
 
-from benchmarks import demo, growth, parked, starting, w
+from benchmarks import demo, growth, idle, killed, parked, recovery, slack_limits, starting, w
+from benchmarks.measuring import Figures
+from benchmarks.table import show
+from tests.postgres import SETTING
 
 Benchmark = Callable[[Path], Awaitable[None]]
 
@@ -23,9 +28,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     "w-sqlite": w.on_sqlite,
     "w-postgresql": w.on_postgresql,
     "parked": parked.run,
+    "idle": idle.run,
     "growth": growth.run,
+    "killed": killed.run,
+    "recovery": recovery.run,
     "starting": starting.run,
     "demo": demo.run,
+    "slack-limits": slack_limits.run,
 }
 
 
@@ -34,10 +43,16 @@ async def main(wanted: list[str]) -> int:
     if unknown:
         print(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
+    for name in [name for name in os.environ if name.startswith(("COUNTERSIGN_", "SLACK_")) and name != SETTING]:
+        del os.environ[name]  # nothing of a real deployment, least of all its Slack, is measured or touched
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    took: dict[str, Figures] = {}
     for name in wanted or BENCHMARKS:
+        begun = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
             await BENCHMARKS[name](Path(folder))
+        took[name] = {"seconds": time.perf_counter() - begun}
+    show("what it took", {**took, "all": {"seconds": sum(one["seconds"] for one in took.values())}})
     return 0
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import asyncpg
 
+from benchmarks.measuring import Subject
+
 _TABLES = (
     "CREATE TABLE run (id TEXT PRIMARY KEY, status TEXT NOT NULL, input TEXT, steps TEXT, result TEXT)",
     "CREATE TABLE approval"
@@ -25,7 +27,7 @@ _TABLES = (
 )
 
 
-class SqliteFloor:
+class SqliteFloor(Subject):
     """W on a raw connection in a thread of its own."""
 
     name = "floor: raw sqlite3"
@@ -95,7 +97,7 @@ class SqliteFloor:
         connection.close()
 
 
-class PostgresFloor:
+class PostgresFloor(Subject):
     """W on two raw asyncpg connections that take turns; a batch of at most 64 shares a commit."""
 
     name = "floor: raw asyncpg"

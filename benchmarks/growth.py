@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
+import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -22,41 +21,42 @@ from benchmarks.measuring import Figures
 from benchmarks.product import AGENT, Product
 from benchmarks.table import show
 
-SIZES = (1_000, 10_000, 100_000) if FULL else (1_000, 100_000)
-TIMES = 60 if FULL else 30
-IDLE_SECONDS = 10 if FULL else 4
+SIZES = (1_000, 10_000, 100_000) if FULL else (1_000, 10_000)
+ROUNDS = 200 if FULL else 50
 
 
 async def run(folder: Path) -> None:
-    """Figures in ms, the median of interleaved rounds; ratios are to the smallest size."""
+    """Figures in ms; ratios are to the smallest size."""
+    figures = await measure(folder, SIZES, ROUNDS)
+    show("growth", figures, floor=next(iter(figures)), unit="ms", rounds=ROUNDS)
+
+
+async def measure(folder: Path, sizes: tuple[int, ...], rounds: int) -> dict[str, Figures]:
+    """Medians of rounds. All sizes are open at once and take turns within each round, in any order, so that what else
+    the machine and its disk do meets all of them alike.
+    """
     opened: dict[int, Product] = {}
-    start_up: dict[int, float] = {}
-    for size in SIZES:
-        path = folder / f"{size}.db"
-        await parked_file(path, size)
-        begun = time.perf_counter()
-        opened[size] = await Product.open(f"sqlite+aiosqlite:///{path}")
-        start_up[size] = (time.perf_counter() - begun) * 1e3
-    took: dict[int, dict[str, list[float]]] = {size: {} for size in SIZES}
-    for number in range(TIMES):
-        for size, product in opened.items():
-            for name, work in _works(product, clone_id(number + 1)).items():
-                begun = time.perf_counter()
-                await work()
-                took[size].setdefault(name, []).append(time.perf_counter() - begun)
-    figures: dict[str, Figures] = {
-        f"{size:,} parked": {name: statistics.median(times) * 1e3 for name, times in took[size].items()}
-        | {"start up": start_up[size]}
-        for size in SIZES
-    }
+    for size in sizes:
+        await parked_file(folder / f"{size}.db", size)
+        opened[size] = await Product.open(f"sqlite+aiosqlite:///{folder / f'{size}.db'}")
+    took: dict[int, dict[str, list[float]]] = {size: {} for size in sizes}
+    order = random.Random(1)
+    for number in range(rounds):
+        works = [(size, *work) for size in sizes for work in _works(opened[size], clone_id(number + 1)).items()]
+        for size, name, work in order.sample(works, len(works)):
+            begun = time.perf_counter()
+            await work()
+            took[size].setdefault(name, []).append(time.perf_counter() - begun)
     for product in opened.values():
         await product.close()
-    show("growth", figures, floor=f"{SIZES[0]:,} parked", unit="ms")
-    await _idle(folder / f"{SIZES[-1]}.db")
+    return {
+        f"{size:,} parked": {name: statistics.median(took[size][name]) * 1e3 for name in sorted(took[size])}
+        for size in sizes
+    }
 
 
 def _works(product: Product, execution_id: str) -> dict[str, Callable[[], Awaitable[Any]]]:
-    database = product.runtime.replica.database
+    database = product.database
     page = list_approvals(pending=True, status=False, kind=False, after=False)
     claimable = claim_queued([AGENT.name])
 
@@ -71,16 +71,3 @@ def _works(product: Product, execution_id: str) -> dict[str, Callable[[], Awaita
         "empty sweep": lambda: database.write(sweep),
         "empty claim": lambda: database.write(claim, claimable, "bench", 64, Defaults()),
     }
-
-
-async def _idle(path: Path) -> None:
-    """CPU time while nothing happens, percent of one core."""
-    product = await Product.open(f"sqlite+aiosqlite:///{path}")
-    await asyncio.sleep(1)
-    before, begun = os.times(), time.perf_counter()
-    await asyncio.sleep(IDLE_SECONDS)
-    after = os.times()
-    used = after.user + after.system - before.user - before.system
-    percent = used / (time.perf_counter() - begun) * 100
-    await product.close()
-    show("idle", {f"{SIZES[-1]:,} parked": {"percent of a core": percent}})

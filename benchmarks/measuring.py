@@ -27,6 +27,14 @@ class Subject(Protocol):
         """Returns once the result is durable."""
         ...
 
+    async def settled(self) -> None:
+        """Returns once nothing is still to do for what was started and decided; the time counts."""
+        await asyncio.sleep(0)
+
+    async def check(self) -> None:
+        """Raises where what was measured was not all that it claims to be."""
+        await asyncio.sleep(0)
+
     async def close(self) -> None: ...
 
 
@@ -48,14 +56,17 @@ async def one_round(subject: Subject, runs: int, one_by_one: int) -> Figures:
     latencies = []
     for number in range(one_by_one):
         run = await subject.start(number)
+        await subject.settled()  # people decide once they have seen it
         begun = time.perf_counter()
         await finish(subject, run)
         latencies.append(time.perf_counter() - begun)
     begun = time.perf_counter()
     started = await at_once(subject.start, range(runs))
+    await subject.settled()
     took_to_start = time.perf_counter() - begun
     begun = time.perf_counter()
     await at_once(lambda run: finish(subject, run), started)
+    await subject.settled()
     took_to_finish = time.perf_counter() - begun
     return {
         "starts_per_s": runs / took_to_start,

@@ -1,22 +1,29 @@
-"""W through the public Python API: an agent with two free calls and a gated one, policy, audit events, every guard."""
+"""W through the public Python API with every feature on: policy, audit events that are sealed, outbox rows for a
+notifier that are delivered and receipted, every guard.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any, Self
 
 from aiohttp import ClientSession, TCPConnector, web
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from agent_runtime import Agent, AgentHandle, AgentRuntime, tool
 from agent_runtime.client import AsyncClient
 from agent_runtime.engine.model import ModelRequest
 from agent_runtime.store.database import Database
+from agent_runtime.store.outbox import UNDELIVERED
+from agent_runtime.store.schema import approvals, events, receipts, seals
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
 from agent_runtime.web.app import create_app
+from benchmarks.measuring import Subject
+from benchmarks.notifying import installed
 
 
 @tool
@@ -41,12 +48,14 @@ AGENT = Agent("bench", tools=[first, second, refund])
 
 
 class Scripted:
-    """The model in process: two free calls, then the gated one, then the answer."""
+    """The model in process: two free calls, then the gated one, then the answer; about the order of "order NUMBER"."""
 
     async def complete(self, request: ModelRequest) -> dict[str, Any]:
         replies = [message for message in request.messages if message["role"] == "assistant"]
-        arguments = json.dumps({"order": 1})
-        wanted = [["first", "second"], ["refund"], []][len(replies)]
+        asked = next(message["content"] for message in request.messages if message["role"] == "user")
+        arguments = json.dumps({"order": int(asked.rpartition(" ")[2])})
+        names = [offered["function"]["name"] for offered in request.tools]
+        wanted = [names[:2], names[2:], []][len(replies)]
         if not wanted:
             return {"message": {"role": "assistant", "content": "done"}, "usage": {}}
         calls = [
@@ -104,11 +113,12 @@ def _synchronous(tx: Tx) -> Sequence[Any]:
     return tx.all(Q(text("PRAGMA synchronous")))[0]
 
 
-class Product:
-    """W on a runtime in this process, as its users write it."""
+class Product(Subject):
+    """W on a runtime in this process, as its users write it. Who decides has been notified."""
 
     name = "countersign"
-    agent = AGENT.name
+    agent: Agent = AGENT
+    notifies = True
 
     def __init__(self, runtime: AgentRuntime) -> None:
         self.runtime = runtime
@@ -116,15 +126,20 @@ class Product:
 
     @classmethod
     async def open(cls, database_url: str) -> Self:
-        runtime = AgentRuntime(database_url, model=Scripted(), surfaces=False)
-        await runtime.__aenter__()
-        await runtime.deploy_async(AGENT, REASONERS)
+        runtime = AgentRuntime(database_url, model=Scripted(), surfaces=cls.notifies)
+        with installed() if cls.notifies else nullcontext():
+            await runtime.__aenter__()
+        await runtime.deploy_async(cls.agent)
         await assert_durable(runtime.replica.database)
         return cls(runtime)
 
+    @property
+    def database(self) -> Database:
+        return self.runtime.replica.database
+
     async def start(self, number: int) -> str:
         """Returns once the waiting state is durable."""
-        handle = await self.runtime.start_async(self.agent, f"order {number}")
+        handle = await self.runtime.start_async(self.agent.name, f"order {number}")
         status = await handle.get_status_async()
         assert status.is_waiting
         self._handles[handle.execution_id] = handle
@@ -138,15 +153,50 @@ class Product:
         result = await self._handles.pop(execution_id).get_result_async()
         assert result.is_success
 
+    async def settled(self) -> None:
+        """Returns once every card shows the newest state, and its receipt is durable."""
+        with self.database.wakes.listen("outbox") as woken:
+            while (await self.database.all(UNDELIVERED))[0].n:
+                await woken.wait()
+                woken.clear()
+
+    async def check(self) -> None:
+        """Raises where a feature was not on: each approval has its receipt, each event its seal."""
+        await self.settled()
+        async with asyncio.timeout(SEALED_WITHIN):
+            while (counts := (await self.database.all(_COUNTS))[0]).seals < counts.events:
+                await asyncio.sleep(0.1)
+        assert counts.receipts == (counts.approvals if self.notifies else 0), counts
+
     async def close(self) -> None:
         await self.runtime.close_async()
+
+
+SEALED_WITHIN = 60.0
+"""Seconds. The product seals every second what came in, on SQLite tens of thousands of events a second."""
+
+_COUNTS = Q(
+    select(
+        *(
+            select(func.count()).select_from(table).scalar_subquery().label(table.name)
+            for table in (approvals, receipts, events, seals)
+        )
+    )
+)
+
+
+class PlainProduct(Product):
+    """The same where nobody is notified, as the floor and the peers do it: without outbox rows and receipts."""
+
+    name = "countersign, no notifier"
+    notifies = False
 
 
 class ReasonerProduct(Product):
     """The same with a reasoner in place of the model's loop."""
 
     name = "countersign, reasoner"
-    agent = REASONERS.name
+    agent = REASONERS
 
 
 class HttpProduct(Product):
@@ -182,7 +232,7 @@ class HttpProduct(Product):
         self._approvals: dict[str, str] = {}
 
     async def start(self, number: int) -> str:
-        url = f"{self._client.server_url}/api/v1/execute/{self.agent}"
+        url = f"{self._client.server_url}/api/v1/execute/{self.agent.name}"
         async with self._session.post(url, json={"prompt": f"order {number}"}) as answered:
             waiting = await answered.json()
         assert waiting["is_waiting"], waiting

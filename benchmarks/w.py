@@ -19,12 +19,12 @@ import asyncpg
 from benchmarks.extent import FULL
 from benchmarks.floor import PostgresFloor, SqliteFloor
 from benchmarks.measuring import Figures, Subject, measure
-from benchmarks.product import HttpProduct, Product, ReasonerProduct
+from benchmarks.product import HttpProduct, PlainProduct, Product, ReasonerProduct
 from benchmarks.table import show
 from tests.postgres import server_url
 
 ROUNDS, RUNS, ONE_BY_ONE = (5, 1000, 100) if FULL else (1, 200, 20)
-PRODUCTS = (Product, ReasonerProduct, HttpProduct)
+PRODUCTS = (Product, PlainProduct, ReasonerProduct, HttpProduct)
 PEERS_PYTHON = Path(os.environ.get("PEERS_PYTHON", ".venv-peers/bin/python"))
 PEERS = {
     "sqlite": ("langgraph_w", "openai_agents_w", "pydantic_ai_w"),
@@ -59,6 +59,8 @@ async def _compare(kind: str, subjects: Sequence[Subject], where: Sequence[str])
     try:
         peers = {name: _peer(name, kind, where) for name in PEERS[kind]}
         found = dict(await measure(subjects, ROUNDS, RUNS, ONE_BY_ONE))
+        for subject in subjects:
+            await subject.check()
         again = {name: _peer(name, kind, where) for name in PEERS[kind]}
     finally:
         for subject in subjects:

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from typing import Any
 
+from benchmarks.measuring import Subject
 from benchmarks.peers.running import main, not_installed
 
 try:
@@ -42,7 +43,7 @@ async def work(run: str, order: int) -> dict[str, Any]:
     return await refund(order)
 
 
-class Dbos:
+class Dbos(Subject):
     name = "dbos"
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict
 
+from benchmarks.measuring import Subject
 from benchmarks.peers.running import main, not_installed
 
 try:
@@ -40,7 +41,7 @@ async def refund(state: State) -> State:
     return {"result": {"ok": True, "order": state["order"]}}
 
 
-class LangGraph:
+class LangGraph(Subject):
     name = "langgraph"
 
     def __init__(self, graph: Any, opened: Any) -> None:

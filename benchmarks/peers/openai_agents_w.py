@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import Subject
 from benchmarks.peers.own_table import OwnTable
 from benchmarks.peers.running import main, not_installed
 
@@ -58,7 +59,7 @@ set_tracing_disabled(True)
 AGENT = Agent(name="bench", instructions="", model=Scripted(), tools=[first, second, refund])
 
 
-class OpenAIAgents:
+class OpenAIAgents(Subject):
     name = "openai agents"
 
     def __init__(self, table: OwnTable) -> None:

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import Subject
 from benchmarks.peers.own_table import OwnTable
 from benchmarks.peers.running import main, not_installed
 
@@ -44,7 +45,7 @@ async def refund(order: int) -> dict[str, Any]:
     return {"ok": True, "order": order}
 
 
-class PydanticAI:
+class PydanticAI(Subject):
     name = "pydantic ai"
 
     def __init__(self, table: OwnTable) -> None:
