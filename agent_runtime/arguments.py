@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
-from agent_runtime.core.canonical import canonical
+from agent_runtime.core.canonical import InvalidJson, canonical
 from agent_runtime.errors import InvalidDefinition, InvalidRequest
 
 
@@ -37,8 +37,8 @@ class Arguments:
         """
         parsed = self._parsed(given)
         values = dict(parsed.model_dump(mode="json", by_alias=True))
-        canonical(values, name=self._owner)
-        if self._parsed(values) != parsed:
+        text = canonical(values, name=self._owner)
+        if not _is(given, text) and self._parsed(values) != parsed:
             raise InvalidRequest(
                 f"{self._owner}: the arguments do not come back the same from JSON; use types that do (no SecretStr)"
             )
@@ -54,6 +54,14 @@ class Arguments:
             return self._model.model_validate(dict(given))
         except ValidationError as error:
             raise InvalidRequest(f"{self._owner}: {problems(error)}") from None
+
+
+def _is(given: Mapping[str, Any], text: str) -> bool:
+    """Whether what was given is what this canonical text says: then it reads back as it was read."""
+    try:
+        return canonical(dict(given)) == text
+    except InvalidJson:
+        return False
 
 
 def problems(error: ValidationError) -> str:

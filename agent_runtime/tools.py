@@ -23,6 +23,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """What the chat API takes as a function's name, but for those that begin with a digit or a dash."""
 
 
+_ASKS = Approval()
+"""A gate that leaves everything to the layers below."""
+
+
 class Tool:
     """A function with a name, a JSON schema from its type hints, and how it may be run. Stays callable as it was."""
 
@@ -87,7 +91,7 @@ class Tool:
                 required = bool(self.approval_required(**self.call_arguments(arguments)))
             except Exception:  # noqa: BLE001 - deny by default
                 required = True
-        return (self.approval or Approval()) if required else None
+        return (self.approval or _ASKS) if required else None
 
     def effect_when(self, *, gated: bool) -> Effect:
         """Its declared effect; undeclared, a call that people gate is unsafe and a free one idempotent."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent_runtime.core.canonical import parsed
 from agent_runtime.core.duration import rfc3339
@@ -71,8 +71,7 @@ class Decision:
         check_storable(self.feedback, "feedback")
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
+class Vote(NamedTuple):
     """A recorded decision, as its row holds it."""
 
     principal: str
@@ -84,8 +83,7 @@ class Vote:
     created_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalRequest:
+class ApprovalRequest(NamedTuple):
     """One row of `approvals`; the field order is the column order. Times in epoch microseconds."""
 
     approval_request_id: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import orjson
@@ -96,26 +97,31 @@ def _is_plain(value: Any, levels: int) -> bool:
     It does where keys are ASCII (code point order is then UTF-16 order) and each float has a fraction and
     needs no exponent in either notation.
     """
-    if type(value) is str:
-        return value.isascii() or _is_text(value)
-    if type(value) is int:
-        return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER
-    if type(value) is bool or value is None:
-        return True
-    if type(value) is float:
-        return 1e-4 <= abs(value) < 1e15 and not value.is_integer()
-    if levels == 0:
-        return False
-    if type(value) is dict:
-        for key, item in value.items():
+    items: Iterable[Any] = (value,)
+    if type(value) is dict and levels > 0:
+        for key in value:
             if type(key) is not str or not key.isascii():
                 return False
-            if not (type(item) is str and item.isascii()) and not _is_plain(item, levels - 1):
+        items = value.values()
+    elif type(value) is list and levels > 0:
+        items = value
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            if not (item.isascii() or _is_text(item)):
                 return False
-        return True
-    if type(value) is list:
-        return all(_is_plain(item, levels - 1) for item in value)
-    return False
+        elif kind is int:
+            if not -MAX_SAFE_INTEGER <= item <= MAX_SAFE_INTEGER:
+                return False
+        elif kind is float:
+            if not 1e-4 <= abs(item) < 1e15 or item.is_integer():
+                return False
+        elif kind is dict or kind is list:
+            if levels == 0 or not _is_plain(item, levels - 1):
+                return False
+        elif kind is not bool and item is not None:
+            return False
+    return True
 
 
 def _require_valid(value: Any, path: str, levels: int) -> None:
@@ -189,7 +195,7 @@ def parse_json(raw: bytes, *, max_bytes: int = 262_144, max_depth: int = 32) -> 
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidJson("", f"is not UTF-8 (byte {error.start})") from None
-    reading = _Reading()
+    reading = _reading()
     try:
         value: JsonValue = reading.decoder.decode(text)
     except json.JSONDecodeError as error:
@@ -218,6 +224,9 @@ def _is_deeper(raw: bytes, max_depth: int) -> bool:
     return False
 
 
+_READINGS = threading.local()
+
+
 class _Refused:
     """Stands in a parsed value where something was refused, until its path is known."""
 
@@ -225,8 +234,17 @@ class _Refused:
         self.reason = reason
 
 
+def _reading() -> _Reading:
+    """This thread's decoder, which takes as long to make as a short text to read."""
+    reading: _Reading | None = getattr(_READINGS, "reading", None)
+    if reading is None:
+        reading = _READINGS.reading = _Reading()
+    reading.refused = False
+    return reading
+
+
 class _Reading:
-    """One parse: a decoder, and whether it refused anything."""
+    """A decoder, and whether it refused anything in its last parse."""
 
     def __init__(self) -> None:
         self.refused = False

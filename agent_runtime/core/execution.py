@@ -1,9 +1,9 @@
-"""Executions and the steps of their journal, as their rows hold them."""
+"""Executions and the steps of their journal, as their rows hold them: tuples, as dozens are read for each decision."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from agent_runtime.core.duration import SECOND
 
@@ -55,8 +55,7 @@ OPEN_STEPS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """One row of `executions`; the field order is the column order. Times in epoch microseconds."""
 
     execution_id: str
@@ -95,8 +94,7 @@ class Execution:
         return self.status in TERMINAL
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One row of `steps`. `arguments` and `result` are canonical JSON text; `turn` counts model replies from 0."""
 
     execution_id: str

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.duration import DAY, MINUTE
@@ -31,8 +31,7 @@ class PermitStatus(StrEnum):
     stopped = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(NamedTuple):
     """One row of `permits`; the field order is the column order. Times in epoch microseconds, `result` as JSON text."""
 
     approval_request_id: str

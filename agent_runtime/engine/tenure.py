@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import structlog
@@ -109,7 +108,7 @@ class Tenure:
             execution, waits, quiet = self.execution, self.waits, self._busy == 0
             heard = await self.database.write(hear, execution, waits.positions, waits.approval_request_ids)
             if quiet:
-                self.execution = replace(execution, signals=heard.signals)
+                self.execution = execution._replace(signals=heard.signals)
             waits.answer(heard.steps, heard.approvals)
         self.changed.set()
 

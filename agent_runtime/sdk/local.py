@@ -74,12 +74,14 @@ class LocalExecutions:
         return await self._look_at(await self._execution(execution_id))
 
     async def _look_at(self, execution: Execution) -> Snapshot:
-        """Reads again where something was decided between two reads, so that the parts belong together."""
+        """Reads again where something was decided between two reads, so that the parts belong together; an execution
+        that has ended stays as it is.
+        """
         execution_id = execution.execution_id
         while True:
             journal = await self._database.all(JOURNAL, b_id=execution_id)
             approvals = await self._approvals(execution_id, journal)
-            again = await self._database.one(STANDING, b_id=execution_id)
+            again = None if execution.terminal else await self._database.one(STANDING, b_id=execution_id)
             if again is None or again.version == execution.version:
                 return of_rows(execution, journal, approvals)
             execution = await self._execution(execution_id)

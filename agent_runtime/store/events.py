@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import secrets
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -83,6 +83,6 @@ def record(
         execution_id=execution_id,
         approval_request_id=approval_request_id,
         data=canonical(dict(data)) if data else "{}",
-        salt=secrets.token_hex(8),
+        salt=os.urandom(8).hex(),
         schema_version=SCHEMA_VERSION,
     )

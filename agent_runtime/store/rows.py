@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Table, literal
 
@@ -24,13 +23,13 @@ def column_names(table: Table) -> list[str]:
     return [column.key for column in table.columns if column.autoincrement is not True]
 
 
-def binds_of(row: Any) -> dict[str, Any]:
-    """A flat dataclass as binds."""
-    return {name: getattr(row, name) for name in row.__dataclass_fields__}
+def binds_of(row: NamedTuple) -> dict[str, Any]:
+    """A row as binds."""
+    return row._asdict()
 
 
-_POLICY = [field.name for field in fields(ApprovalRequest)].index("policy")
-_RESOLUTION = [field.name for field in fields(ApprovalRequest)].index("resolution")
+_POLICY = ApprovalRequest._fields.index("policy")
+_RESOLUTION = ApprovalRequest._fields.index("resolution")
 
 
 def approval_request(*row: Any) -> ApprovalRequest:

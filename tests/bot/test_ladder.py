@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -215,7 +214,7 @@ async def doubtful(desk: Desk) -> ApprovalRequest:
     await desk.database.write(ask_in_doubt, execution, started, "the process died", desk.defaults())
     step = await desk.database.one(GET_STEP, b_id=execution.execution_id, b_position=1)
     assert step is not None
-    return await desk.approval(replace(approval, approval_request_id=step.approval_request_id or ""))
+    return await desk.approval(approval._replace(approval_request_id=step.approval_request_id or ""))
 
 
 async def test_in_doubt_it_happened(desk: Desk) -> None:

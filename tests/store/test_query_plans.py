@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -110,8 +109,7 @@ def park(tx: Tx, first: int, last: int) -> None:
     """Executions that wait for an approval each, and a few that run, are queued, or are done."""
     for number in range(first, last):
         status = {0: "queued", 1: "running", 2: "succeeded"}.get(number % 100, "waiting")
-        execution = replace(
-            an_execution(status=status),
+        execution = an_execution(status=status)._replace(
             execution_id=f"exe_{number:06}",
             requested_by=f"slack:T1:U{number % 50}",
             agent="refund_agent" if status != "waiting" else f"agent_{number % 50}",
@@ -133,7 +131,7 @@ def park(tx: Tx, first: int, last: int) -> None:
         )
         columns = {**binds_of(approval), "policy": canonical(approval.policy.as_json()), "resolution": None}
         tx.later(INSERT_APPROVAL, **columns)
-        tx.later(INSERT_STEP, **binds_of(replace(a_step(0, "model"), execution_id=execution.execution_id)))
+        tx.later(INSERT_STEP, **binds_of(a_step(0, "model")._replace(execution_id=execution.execution_id)))
         record(tx, "execution.queued", execution_id=execution.execution_id)
         enqueue(tx, "approval.card", approval.approval_request_id)
         if not number % 10:

@@ -47,7 +47,7 @@ _VALUE_OF_A_NAME = "1"
 def columns_of(q: Q[Any]) -> int | None:
     """How many columns the statement's rows are built from; None where any number will do."""
     if q.row is approval_request:
-        return len(dataclasses.fields(ApprovalRequest))
+        return len(ApprovalRequest._fields)
     if dataclasses.is_dataclass(q.row):
         return len(dataclasses.fields(q.row))
     return len(q.row._fields) if hasattr(q.row, "_fields") else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ def asked(**fields: Any) -> ApprovalRequest:
     """An outside agent's approval, as operations.ask writes it."""
     said = fields.pop("asserted", {})
     given = approval(kind=Kind.external.value, agent="", agent_version="", requested_by="api:crew", **fields)
-    return replace(given, execution_id=None, position=None, context=canonical({"asserted": said}) if said else None)
+    return given._replace(execution_id=None, position=None, context=canonical({"asserted": said}) if said else None)
 
 
 def drawn(of: ApprovalRequest, permit: Permit | None = None) -> Message:
@@ -77,7 +76,7 @@ def test_a_preview_is_shown_as_unchecked_and_a_long_one_needs_the_review() -> No
 @pytest.mark.parametrize("status", PermitStatus)
 def test_an_approved_card_says_what_became_of_the_call(status: PermitStatus) -> None:
     resolution = {"by": "slack:T0HOME:U0REVIEWER", "via": "slack", "feedback": ""}
-    of = replace(asked(), status="approved", resolved_at=NOW, resolution=resolution)
+    of = asked()._replace(status="approved", resolved_at=NOW, resolution=resolution)
     permit = Permit(of.approval_request_id, "", "", "api:crew", of.digest, status.value, NOW, NOW, NOW, '{"token":"t"}')
     shown = text_of(drawn(of, permit))
     assert PERMITS[status][1] in shown
@@ -85,7 +84,7 @@ def test_an_approved_card_says_what_became_of_the_call(status: PermitStatus) -> 
 
 
 def test_a_call_in_doubt_offers_to_say_what_happened() -> None:
-    doubt = replace(asked(), kind=Kind.in_doubt.value)
+    doubt = asked()._replace(kind=Kind.in_doubt.value)
     message = drawn(doubt)
     assert {actions.HAPPENED, actions.NOT_HAPPENED, actions.STOP} <= set(elements(message.blocks))
     assert "execution ends" not in text_of(message)

@@ -232,8 +232,8 @@ def test_edited_arguments_are_what_may_run_with_a_digest_of_their_own() -> None:
     assert isinstance(got, Ended)
     assert got.resolution["edited_arguments"] == edited
     assert got.resolution["edited_digest"] == call_digest("refund", "1", {"order": "ORD-1"}, None)
-    assert replace(approval, resolution=got.resolution).run_arguments == edited
-    assert replace(approval, resolution={"by": "x"}).run_arguments == approval.arguments
+    assert approval._replace(resolution=got.resolution).run_arguments == edited
+    assert approval._replace(resolution={"by": "x"}).run_arguments == approval.arguments
     assert approval.run_arguments == approval.arguments
 
 
@@ -266,13 +266,13 @@ NOT_PERMITTED: list[Callable[[dict[str, Any]], None]] = [
     lambda case: case.update(by=PEOPLE["requester"]),
 ]
 MALFORMED: list[Callable[[dict[str, Any]], None]] = [
-    lambda case: case.update(approval=replace(case["approval"], kind=Kind.in_doubt.value)),
+    lambda case: case.update(approval=case["approval"]._replace(kind=Kind.in_doubt.value)),
     lambda case: case.update(decision=replace(case["decision"], edited_arguments="{}")),
 ]
 CONTRADICTS: list[Callable[[dict[str, Any]], None]] = [
-    lambda case: case.update(approval=replace(case["approval"], status="approved", resolved_at=NOW)),
-    lambda case: case.update(approval=replace(case["approval"], status="expired", resolved_at=NOW)),
-    lambda case: case.update(approval=replace(case["approval"], expires_at=NOW)),
+    lambda case: case.update(approval=case["approval"]._replace(status="approved", resolved_at=NOW)),
+    lambda case: case.update(approval=case["approval"]._replace(status="expired", resolved_at=NOW)),
+    lambda case: case.update(approval=case["approval"]._replace(expires_at=NOW)),
     lambda case: case.update(decision=replace(case["decision"], digest="sha256:other")),
 ]
 
@@ -354,7 +354,7 @@ def test_approved_means_enough_distinct_eligible_people_or_an_operator(
             assert decision.digest in {None, approval.digest}
             votes.append(a_vote("", verdict=decision.verdict.value, principal=by.principal, feedback=decision.feedback))
         if isinstance(got, Ended):
-            approval = replace(approval, status=got.status.value, resolved_at=now, resolution=got.resolution)
+            approval = approval._replace(status=got.status.value, resolved_at=now, resolution=got.resolution)
             if got.status is ApprovalStatus.approved and not by.operator:
                 eligible = set(policy.reviewers) | (set(policy.escalate_to) if widened else set())
                 approvers = {vote.principal for vote in votes if vote.verdict == "approved"}

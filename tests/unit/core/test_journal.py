@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -240,7 +239,7 @@ def test_the_model_is_told_what_people_said_in_their_words(status: str, word: st
 @pytest.mark.parametrize("on_expiry", ["continue", "stop"])
 def test_what_is_recorded_of_a_refusal(status: str, on_reject: Any, on_expiry: Any) -> None:
     ended = an_approval(status=status, resolution={"by": "slack:T1:U1", "feedback": "no"})
-    recorded = refusal(replace(ended, policy=Policy(on_reject=on_reject, on_expiry=on_expiry)))
+    recorded = refusal(ended._replace(policy=Policy(on_reject=on_reject, on_expiry=on_expiry)))
     assert recorded["feedback"] == "no"
     assert recorded["by"] == ("" if status == "expired" else "slack:T1:U1")
     stops = (status, "stop") in {("rejected", on_reject), ("expired", on_expiry)}
