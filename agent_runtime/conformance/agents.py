@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agent_runtime.agent import Agent
@@ -24,10 +25,11 @@ RACED_FOR = 2.0
 """Seconds after which an approval of `raced` expires."""
 
 
-def agent(ledger: Ledger, *, takes: float = 0.0, version: str = "1") -> Agent:
+def agent(ledger: Ledger, *, takes: float = 0.0, version: str = "1", channels: Sequence[str] = ()) -> Agent:
     """An agent whose tools write to `ledger`; each call takes `takes` seconds before its effect.
 
-    `raced` is as unsafe as `unsafe`, and its approvals end soon; `version` is that of `unsafe`.
+    `raced` is as unsafe as `unsafe`, and its approvals end soon; `version` is that of `unsafe`. For each of `channels`
+    there is one more unsafe tool (`posted_in`), whose cards are shown there.
     """
 
     async def act(kind: str, reference: str, key: str = "") -> str:
@@ -66,15 +68,38 @@ def agent(ledger: Ledger, *, takes: float = 0.0, version: str = "1") -> Agent:
                 approval_required=True,
                 approval=Approval(reviewers=[REVIEWER], expires_in_hours=RACED_FOR / 3600),
             ),
+            *(
+                Tool(_named(act, posted_in(number)), name=posted_in(number), approval=Approval(channel=channel))
+                for number, channel in enumerate(channels)
+            ),
         ],
     )
 
 
+def posted_in(number: int) -> str:
+    """The name of the tool whose cards are shown in that channel."""
+    return f"posted_{number}"
+
+
+def _named(act: Callable[[str, str], Awaitable[str]], kind: str) -> Callable[..., Awaitable[str]]:
+    """The function of one more tool."""
+
+    async def posted(reference: str) -> str:
+        return await act(kind, reference)
+
+    return posted
+
+
 class Model:
-    """Calls what the prompt names (`REFERENCE` or `REFERENCE tool tool …`), all at once, then says that it is done."""
+    """Calls what the prompt names (`REFERENCE` or `REFERENCE tool tool …`), all at once, then says that it is done.
+
+    A reasoner's question, which comes without tools, is answered by a word.
+    """
 
     async def complete(self, request: ModelRequest) -> dict[str, Any]:
         messages = request.messages
+        if not request.tools:
+            return _reply({"role": "assistant", "content": "weighed"})
         if any(message["role"] == "tool" for message in messages):
             return _reply({"role": "assistant", "content": "done"})
         prompt = next(str(message["content"]) for message in messages if message["role"] == "user")

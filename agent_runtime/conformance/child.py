@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
 from agent_runtime import failpoints
 from agent_runtime.conformance.agents import Model, agent
 from agent_runtime.conformance.ledger import Ledger
+from agent_runtime.conformance.reasoners import reasoners
+from agent_runtime.engine.worker import PARKED_AT_MOST
 from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings
 from agent_runtime.web.app import create_app
@@ -21,7 +27,10 @@ from agent_runtime.web.app import create_app
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a server process is to be. `failpoints` as `agent_runtime.failpoints.arm` takes them."""
+    """What a server process is to be. `failpoints` as `agent_runtime.failpoints.arm` takes them; `parked` is how many
+    coroutines it keeps in memory. With an `environment` the surfaces that it sets up are opened, and `channels` are
+    where cards are shown.
+    """
 
     number: int
     database_url: str
@@ -31,6 +40,9 @@ class Wanted:
     webhook_secret: str = ""
     concurrency: int = 100
     tool_version: str = "1"
+    parked: int = PARKED_AT_MOST
+    environment: Mapping[str, str] = field(default_factory=dict)
+    channels: Sequence[str] = ()
 
     def as_line(self) -> str:
         return json.dumps(asdict(self)) + "\n"
@@ -41,6 +53,11 @@ def run(wanted: Wanted, told: int, lifeline: int) -> None:
 
     Says on the descriptor `told` where it listens, once it is ready.
     """
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )  # lines as `countersign serve` writes them: what they cost is part of it
     asyncio.run(_serve(wanted, told, lifeline))
 
 
@@ -48,9 +65,19 @@ async def _serve(wanted: Wanted, told: int, lifeline: int) -> None:
     asyncio.get_running_loop().add_reader(lifeline, os._exit, 0)
     failpoints.arm(wanted.failpoints)
     settings = _settings(wanted)
-    async with Replica(settings, model=Model(), surfaces=False) as replica:
-        await replica.deploy(agent(Ledger(Path(wanted.ledger)), takes=wanted.takes, version=wanted.tool_version))
-        app = create_app(replica.database, settings, defaults=replica.defaults, status=replica.status)
+    async with Replica(settings, model=Model(), surfaces=bool(wanted.environment)) as replica:
+        ledger = Ledger(Path(wanted.ledger))
+        working = agent(ledger, takes=wanted.takes, version=wanted.tool_version, channels=wanted.channels)
+        await replica.deploy(working, reasoners(ledger))
+        app = create_app(
+            replica.database,
+            settings,
+            defaults=replica.defaults,
+            routes=[route for surface in replica.surfaces for route in surface.routes()],
+            status=replica.status,
+            people=replica.actor,
+            calls=replica.calls,
+        )
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -63,9 +90,10 @@ def _settings(wanted: Wanted) -> Settings:
     """Settings for this purpose alone: no variable of the environment's reaches the servers."""
     for name in [name for name in os.environ if name.startswith(("COUNTERSIGN_", "SLACK_", "OPENAI_", "ANTHROPIC_"))]:
         del os.environ[name]
+    os.environ.update(wanted.environment, COUNTERSIGN_CHECKPOINTS=os.devnull)
     return Settings(
         database_url=wanted.database_url,
-        checkpoints=os.devnull,
         concurrency=wanted.concurrency,
+        parked_at_most=wanted.parked,
         approval_webhook_secret=SecretStr(wanted.webhook_secret) if wanted.webhook_secret else None,
     )

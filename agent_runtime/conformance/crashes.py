@@ -7,64 +7,26 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.people import People
-from agent_runtime.conformance.processes import Zygote
+from agent_runtime.conformance.points import AFTER_A_CRASH, AT_THE_START, Course, course_to
+from agent_runtime.conformance.processes import Server, Zygote
 from agent_runtime.conformance.reading import Reading, all_ended, read_all
 from agent_runtime.conformance.waiting import stopped, until
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import list_executions
-
-OPERATIONS = (
-    "register",
-    "beat",
-    "start",
-    "claim",
-    "record_reply",
-    "park",
-    "resolve",
-    "start_call",
-    "finish_call",
-    "ask_in_doubt",
-    "settle",
-    "sweep",
-)
-"""What is committed on the way of an execution, in order; the last reply is committed with the end."""
-
-AROUND = (
-    *(
-        f"effect.{when}@{effect}"
-        for effect in ("idempotent", "keyed", "checkable", "unsafe")
-        for when in ("before", "after")
-    ),
-    "lookup.after",
-    "model.before",
-    "model.after",
-)
-
-POINTS = (*(f"commit.{when}@{operation}" for operation in OPERATIONS for when in ("before", "after")), *AROUND)
-SQLITE_POINTS = ("commit.before@take_over_from", "commit.after@take_over_from")
-"""On PostgreSQL a sweep takes over, once a lease has run out."""
-
-AFTER_A_CRASH = {
-    "commit.before@ask_in_doubt": "effect.before@unsafe",
-    "commit.after@ask_in_doubt": "effect.after@unsafe",
-    "commit.before@settle": "effect.after@unsafe",
-    "commit.after@settle": "effect.before@unsafe",
-    "commit.before@take_over_from": "effect.before@keyed",
-    "commit.after@take_over_from": "effect.after@checkable",
-    "lookup.after": "effect.after@checkable",
-}
-"""Points that only recovery reaches, and the crash that it recovers from."""
 
 CLAIMED = 2
 """Executions that a server claims at once: on PostgreSQL what it held stays with it, dead, until the lease is over."""
 
 LEFT = 8
 """Executions that are always there to be run."""
+
+LOOKED_AT = 64
 
 _OF_STATUS = list_executions(status=True, agent=False, after=False)
 
@@ -77,37 +39,64 @@ MISSES = 10
 DRAINED_WITHIN = 120.0
 """Seconds for all that was started to end, once nothing is killed any more; a lease is 15."""
 
+SAID_EVERY = 10.0
+"""Seconds between two words on how far it has come."""
+
 
 @dataclass
 class CrashRun:
-    """Kills at points of one deployment. `killed` counts servers that died at a point, `missed` those that did not."""
+    """Kills at points of one deployment. `killed` counts servers that died at a point, `missed` those that did not.
+
+    `say` gets a line on how far it has come every now and then.
+    """
 
     zygote: Zygote
     people: People
     database: Database
     seed: int = 20
+    say: Callable[[str], None] = lambda line: None
     killed: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)  # noqa: S311 - which executions, not a secret
         self._numbers = itertools.count(1)
+        self._began = self._said = time.monotonic()
 
     async def kill_at(self, point: str, kills: int) -> None:
         """Lets servers die at `point` until `kills` have, each with new executions and those that were left."""
         first = AFTER_A_CRASH.get(point)
+        began = time.monotonic()
         while self.killed[point] < kills and self.missed[point] <= MISSES + kills // 4:
             if first is not None:
-                await self._one_life(first)
-            await self._one_life(point)
+                await self._one_life(first, course_to(point))
+            await self._one_life(point, course_to(point))
+            if time.monotonic() - self._said > SAID_EVERY:
+                self._tell(f"{point}: {self.killed[point]} of {kills} kills")
+        each = (time.monotonic() - began) / max(1, self.killed[point])
+        missed = f", {self.missed[point]} missed" if self.missed[point] else ""
+        self._tell(f"{point}: {self.killed[point]} kills, {each:.2f} s each{missed}")
 
-    async def _one_life(self, point: str) -> None:
+    async def fork(self, **wanted: Any) -> Server:
+        """A server of this deployment."""
+        return await self.zygote.fork(**wanted)
+
+    def want(self, reference: str, course: Course) -> None:
+        """One more execution is wanted."""
+        self.people.want(reference, reasoner=course.reasoner)
+
+    async def all_done(self, url: str) -> bool:
+        """Whether everything has come to its end."""
+        return await all_ended(self.database, self.people, url)
+
+    async def _one_life(self, point: str, course: Course) -> None:
         if "@start" in point or await self._few_left():
-            self.people.want(f"{point.replace('@', '-')}-{next(self._numbers)}")
-        once = point in AT_THE_START or point in AFTER_A_CRASH
+            for _ in range(course.started):
+                self.want(f"{point.replace('@', '-')}-{next(self._numbers)}", course)
+        once = point in AT_THE_START or point in AFTER_A_CRASH or course.people_take > 0
         hit = 1 if once else self._chance.choice((1, 1, 1, 2))
-        server = await self.zygote.fork(failpoints=f"{point}=crash#{hit}", concurrency=CLAIMED)
-        working = asyncio.create_task(self.people.work(server.url)) if server.url else None
+        server = await self.fork(failpoints=f"{point}=crash#{hit}", concurrency=CLAIMED, parked=course.parked)
+        working = self._working(server, course)
         try:
             async with asyncio.timeout(LIFE):
                 await server.ended.wait()
@@ -122,69 +111,71 @@ class CrashRun:
             if working is not None:
                 await stopped(working)
 
+    def _working(self, server: Server, course: Course) -> asyncio.Task[None] | None:
+        """People at a server that is ready; it may have died before."""
+        return asyncio.create_task(self.people.work(server.url, take=course.people_take)) if server.url else None
+
     async def _few_left(self) -> bool:
-        """Whether hardly anything that was started is left to be run."""
-        queued, waiting = [
-            await self.database.all(_OF_STATUS, b_status=status, b_limit=LEFT) for status in ("queued", "waiting")
+        """Whether hardly anything that was started is left to be run: on PostgreSQL what a dead server keeps is left
+        for later.
+        """
+        keeps = self.database.url.get_backend_name() == "postgresql"
+        found = [
+            row
+            for status in ("queued", "waiting")
+            for row in await self.database.all(_OF_STATUS, b_status=status, b_limit=LOOKED_AT)
         ]
-        return len(queued) + len(waiting) < LEFT
+        return sum(row.worker_id is None or not keeps for row in found) < LEFT
 
     async def drain(self) -> float:
         """A server that nothing kills brings everything to its end; the seconds that this took."""
+        self._tell("nothing is killed any more; what is left comes to its end")
         began = time.monotonic()
-        server = await self.zygote.fork()
+        server = await self.fork()
         working = asyncio.create_task(self.people.work(server.url))
         within = DRAINED_WITHIN + 0.1 * len(self.people.wanted)
-        await until(
-            lambda: all_ended(self.database, self.people, server.url), within=within
-        )  # what has not is told by the reading
+        await until(lambda: self.all_done(server.url), within=within)  # what has not is told by the reading
         await stopped(working)
         await self.zygote.kill(server)
         return time.monotonic() - began
 
-
-AT_THE_START = frozenset(
-    f"commit.{when}@{operation}"
-    for operation in ("register", "beat", "sweep", "take_over_from")
-    for when in ("before", "after")
-)
-"""Points that a server reaches once while it starts."""
+    def _tell(self, line: str) -> None:
+        self._said = time.monotonic()
+        self.say(f"{self._said - self._began:6.0f} s  {line}")
 
 
-async def crashes(run: CrashRun, points: Sequence[str], kills: int) -> list[Finding]:
-    """Kills `kills` servers at each of `points`, lets the rest finish, and compares."""
+async def kill_and_read(run: CrashRun, points: Sequence[str], kills: int, what: str) -> tuple[Finding, Reading]:
+    """Kills `kills` servers at each of `points`, lets the rest finish, and compares; `what` the points are of."""
     began = time.monotonic()
     for point in points:
         await run.kill_at(point, kills)
     drained = await run.drain()
     reading = await read_all(run.database, run.people, run.people.ledger)
-    seconds = time.monotonic() - began
     fewest = min((run.killed[point] for point in points), default=0)
     unreached = tuple(f"{point}: {run.killed[point]} of {kills} kills" for point in points if run.killed[point] < kills)
-    return [
-        Finding(
-            "P1",
-            f"kill -9 at {len(points)} commit and effect points",
-            {
-                "kills": sum(run.killed[point] for point in points),
-                "at each point": fewest,
-                "executions": reading.executions,
-                "decisions": reading.decisions,
-                "lost": len(reading.lost),
-                "s to finish what was left": round(drained, 1),
-            },
-            (*unreached, *reading.lost, *reading.gaps),
-            seconds,
-        ),
-        *_effects(reading),
-    ]
+    finding = Finding(
+        "P1",
+        f"kill -9 at {len(points)} points {what}",
+        {
+            "kills": sum(run.killed[point] for point in points),
+            "at each point": fewest,
+            "executions": reading.executions,
+            "decisions": reading.decisions,
+            "lost": len(reading.lost),
+            "s to finish what was left": round(drained, 1),
+        },
+        (*unreached, *reading.lost, *reading.gaps),
+        time.monotonic() - began,
+    )
+    return finding, reading
 
 
-def _effects(reading: Reading) -> list[Finding]:
+def effects(reading: Reading, what: str) -> list[Finding]:
+    """P3 and P4 around these kills."""
     return [
         Finding(
             "P3",
-            "unsafe tools around these kills",
+            f"unsafe tools around kills {what}",
             {
                 "duplicate effects": len(reading.duplicates),
                 "calls in doubt": reading.in_doubt,
@@ -193,6 +184,12 @@ def _effects(reading: Reading) -> list[Finding]:
             (*reading.duplicates, *reading.unasked),
         ),
         Finding(
-            "P4", "keyed tools around these kills", {"calls with two keys": len(reading.keys)}, tuple(reading.keys)
+            "P4", f"keyed tools around kills {what}", {"calls with two keys": len(reading.keys)}, tuple(reading.keys)
         ),
     ]
+
+
+async def crashes(run: CrashRun, points: Sequence[str], kills: int, what: str = "of calls") -> list[Finding]:
+    """Kills around executions, and what came of them."""
+    finding, reading = await kill_and_read(run, points, kills, what)
+    return [finding, *effects(reading, what)]

@@ -15,6 +15,7 @@ import aiohttp
 
 from agent_runtime.conformance.agents import AGENT
 from agent_runtime.conformance.ledger import Ledger
+from agent_runtime.conformance.reasoners import REASONERS
 
 Json = dict[str, Any]
 
@@ -31,26 +32,33 @@ GONE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionErr
 @dataclass
 class People:
     """`started` and `decided` hold what was acknowledged: that must be there for ever. `wanted` are references that are
-    to be executed; a start that was not acknowledged is asked for again under the same idempotency key.
+    to be executed, with their prompts; a start that was not acknowledged is asked for again under the same idempotency
+    key. `reasoners` names the reasoner of those that are not the LLM agent's.
     """
 
     http: aiohttp.ClientSession
     ledger: Ledger
     wanted: dict[str, str] = field(default_factory=dict)
+    reasoners: dict[str, str] = field(default_factory=dict)
     started: dict[str, str] = field(default_factory=dict)
     decided: dict[str, str] = field(default_factory=dict)
     settled: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    def want(self, reference: str, prompt: str = "") -> None:
-        """One more execution is wanted."""
+    def want(self, reference: str, prompt: str = "", *, reasoner: str = "") -> None:
+        """One more execution is wanted, of the LLM agent or of a reasoner."""
         self.wanted[reference] = prompt or reference
+        if reasoner:
+            self.reasoners[reference] = reasoner
 
-    async def work(self, url: str) -> None:
-        """Starts what is wanted and decides whatever is asked at `url`, for ever or until the server is gone."""
+    async def work(self, url: str, *, take: float = 0.0) -> None:
+        """Starts what is wanted, takes so many seconds, and then decides whatever is asked at `url`, for ever or until
+        the server is gone.
+        """
         with contextlib.suppress(*GONE):
             await self.start_all(url)
+            await asyncio.sleep(take)
             while True:
                 if not await self.decide_all(url):
                     await asyncio.sleep(LOOK_EVERY)
@@ -103,9 +111,11 @@ class People:
         return not any(page["items"] for page in pages)
 
     async def start(self, url: str, reference: str) -> None:
-        status, body = await self.post(
-            url, f"/api/v1/execute/async/{AGENT}", {"prompt": self.wanted[reference]}, **{"Idempotency-Key": reference}
-        )
+        target = AGENT
+        given: Json = {"prompt": self.wanted[reference]}
+        if reference in self.reasoners:
+            target, given = f"{REASONERS}.{self.reasoners[reference]}", {"input": {"reference": reference}}
+        status, body = await self.post(url, f"/api/v1/execute/async/{target}", given, **{"Idempotency-Key": reference})
         if status == 202:
             self.started[reference] = body["execution_id"]
         elif status != 503:

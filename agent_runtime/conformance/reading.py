@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from agent_runtime.conformance.agents import KINDS
 from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.people import People
+from agent_runtime.conformance.reasoners import ASK, CHILD_KINDS, CONFIRM, NOTES, STEPS, child_of
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.execution import Execution, ExecutionStatus
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
-from agent_runtime.store.events import EVENTS_OF_STREAM
-from agent_runtime.store.executions import GET_EXECUTION
+from agent_runtime.store.events import EVENTS_OF_STREAM, NOTED
+from agent_runtime.store.executions import CHILDREN, GET_EXECUTION
 from agent_runtime.store.steps import JOURNAL
 
 ALL_EVENTS = 100_000
+
+MAY_REPEAT = frozenset({"idempotent", "keyed", *STEPS[CONFIRM], *STEPS[ASK]})
+"""What a crash may repeat: idempotent tools, keyed ones under their key, and steps that are not recorded."""
 
 
 @dataclass
@@ -56,7 +60,11 @@ async def read_all(database: Database, people: People, ledger: Ledger) -> Readin
         if reference not in people.started:
             reading.lost.append(f"{reference}: never acknowledged")
     for reference, execution_id in people.started.items():
-        await _read_execution(database, ledger, reading, reference, execution_id, people.wanted[reference])
+        if reference in people.reasoners:
+            await _read_reasoner(database, ledger, reading, reference, execution_id, people.reasoners[reference])
+        else:
+            kinds = tuple(people.wanted[reference].split()[1:]) or KINDS
+            await _read_execution(database, ledger, reading, reference, execution_id, kinds)
     for approval_request_id, status in people.decided.items():
         approval = await database.one(GET_APPROVAL, b_id=approval_request_id)
         votes = await database.all(VOTES, b_id=approval_request_id)
@@ -71,12 +79,13 @@ async def read_all(database: Database, people: People, ledger: Ledger) -> Readin
 
 
 async def _read_execution(
-    database: Database, ledger: Ledger, reading: Reading, reference: str, execution_id: str, prompt: str
-) -> None:
+    database: Database, ledger: Ledger, reading: Reading, reference: str, execution_id: str, kinds: tuple[str, ...]
+) -> list[ApprovalRequest]:
+    """Reads one and returns its approvals."""
     execution = await database.one(GET_EXECUTION, b_id=execution_id)
     if execution is None:
         reading.lost.append(f"{reference}: {execution_id} was acknowledged and is gone")
-        return
+        return []
     reading.executions += 1
     if execution.status != ExecutionStatus.succeeded:
         reading.lost.append(f"{reference}: {execution_id} ended as {execution.status} ({execution.error})")
@@ -84,7 +93,26 @@ async def _read_execution(
     reading.decisions += sum(not approval.pending for approval in approvals)
     reading.in_doubt += sum(approval.kind == Kind.in_doubt for approval in approvals)
     await _check_journal(database, reading, reference, execution, approvals)
-    _check_effects(ledger, reading, reference, tuple(prompt.split()[1:]) or KINDS)
+    _check_effects(ledger, reading, reference, kinds)
+    return approvals
+
+
+async def _read_reasoner(
+    database: Database, ledger: Ledger, reading: Reading, reference: str, execution_id: str, reasoner: str
+) -> None:
+    """Its steps have run at least once, it has asked people once, called its child once and said each thing once."""
+    approvals = await _read_execution(database, ledger, reading, reference, execution_id, STEPS[reasoner])
+    asked = sum(approval.kind == Kind.pause for approval in approvals)
+    if asked != 1:
+        reading.duplicates.append(f"{reference}: it asked people {asked} times, not once")
+    said = [json.loads(row.data)["message"] for row in await database.all(NOTED, b_stream=execution_id)]
+    if sorted(said) != sorted(NOTES[reasoner]):
+        reading.lost.append(f"{reference}: it said {said}, not {[*NOTES[reasoner]]}")
+    children = await database.all(CHILDREN, b_parent=execution_id)
+    if len(children) != (reasoner == CONFIRM):
+        reading.duplicates.append(f"{reference}: it called {len(children)} children")
+    for child in children:
+        await _read_execution(database, ledger, reading, child_of(reference), child.execution_id, CHILD_KINDS)
 
 
 async def _check_journal(
@@ -113,14 +141,14 @@ async def _check_journal(
 
 
 def _check_effects(ledger: Ledger, reading: Reading, reference: str, kinds: tuple[str, ...]) -> None:
-    """Unsafe and checkable ones happened once, keyed ones under one key, idempotent ones at least once."""
+    """Unsafe and checkable ones happened once, keyed ones under one key, idempotent ones and steps at least once."""
     effects = ledger.of(reference)
     happened = Counter(effect.kind for effect in effects)
     for kind in kinds:
         if not happened[kind]:
             reading.lost.append(f"{reference}: {kind} never happened")
-    for kind in ("unsafe", "checkable"):
-        if happened[kind] > 1:
+    for kind in kinds:
+        if happened[kind] > 1 and kind not in MAY_REPEAT:
             reading.duplicates.append(f"{reference}: {kind} happened {happened[kind]} times")
     keys = {effect.key for effect in effects if effect.kind == "keyed"}
     if len(keys) > 1:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_runtime.conformance import doors
 from agent_runtime.conformance.changes import Changes
-from agent_runtime.conformance.crashes import POINTS, SQLITE_POINTS, CrashRun, crashes
+from agent_runtime.conformance.crashes import CrashRun, crashes
 from agent_runtime.conformance.doors import WEBHOOK_SECRET, Door
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.ledger import Ledger
+from agent_runtime.conformance.messages import MessageRun, OpenWorkspace, messages
 from agent_runtime.conformance.parked import Parked
+from agent_runtime.conformance.parts import PARTS
 from agent_runtime.conformance.people import People, people
+from agent_runtime.conformance.points import MESSAGE_POINTS, POINTS, REASONER_POINTS, SQLITE_POINTS
 from agent_runtime.conformance.processes import Zygote, zygote
 from agent_runtime.conformance.races import Races
 from agent_runtime.conformance.replicas import Replicas, sleeper
@@ -44,12 +47,20 @@ class Sizes:
     sleepers: int = 8
     parked: int = 10_000
     patience: float = 600.0
-    points: tuple[str, ...] = ()
+    points: frozenset[str] = frozenset()
     """The failpoints; all by default."""
 
 
 QUICK = Sizes(
-    kills=1, rounds=30, deadlines=100, replicas=40, kill_every=1.0, changes=5, sleepers=0, parked=100, patience=60
+    kills=1,
+    rounds=30,
+    deadlines=100,
+    replicas=40,
+    kill_every=1.0,
+    changes=5,
+    sleepers=0,
+    parked=100,
+    patience=60,
 )
 """Under a minute on one core."""
 
@@ -59,14 +70,23 @@ _ANY_EXECUTION = list_executions(status=False, agent=False, after=False)
 _ANY_APPROVAL = list_approvals(pending=False, status=False, kind=False, after=False)
 
 
+Part = Callable[[Zygote, People, Database], Awaitable[Sequence[Finding]]]
+
+
 @dataclass
 class Conformance:
-    """One run. `tell` gets each finding when it is made; `more` opens doors beside those of the runtime."""
+    """One run. `tell` gets each finding when it is made, `say` a line on how far the kills are. `more` opens doors
+    beside those of the runtime; `workspace` opens one where messages are shown: without it no server is killed around
+    them. `only` names the PARTS that are run.
+    """
 
     database_url: str
     sizes: Sizes = FULL
     tell: Callable[[Finding], None] = lambda finding: None
     more: dict[str, OpenDoor] = field(default_factory=dict)
+    say: Callable[[str], None] = lambda line: None
+    workspace: OpenWorkspace | None = None
+    only: Sequence[str] = PARTS
     findings: list[Finding] = field(default_factory=list)
 
     async def run(self) -> Sequence[Finding]:
@@ -76,15 +96,25 @@ class Conformance:
                 await refuse_unless_empty(database)
                 async with zygote(self.database_url, Path(folder) / "effects") as forking:
                     ledger = Ledger(Path(folder) / "effects")
-                    for part in self._parts():
+                    parts = self._parts()
+                    for part in (parts[name] for name in PARTS if name in self.only):
                         async with people(ledger) as present:
                             self._made(await part(forking, present, database))
                         await forking.kill_all()
         return self.findings
 
-    def _parts(self) -> Sequence[Callable[[Zygote, People, Database], Awaitable[Sequence[Finding]]]]:
-        crashing = (self._replicas, self._crashes, self._sleeper)
-        return (self._races, self._timers, self._changes, *crashing, self._parked)
+    def _parts(self) -> Mapping[str, Part]:
+        return {
+            "races": self._races,
+            "timers": self._timers,
+            "changes": self._changes,
+            "replicas": self._replicas,
+            "crashes": self._crashes,
+            "reasoners": self._reasoners,
+            "messages": self._messages,
+            "sleepers": self._sleepers,
+            "parked": self._parked,
+        }
 
     def _made(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -114,13 +144,31 @@ class Conformance:
         return await several.run(self.sizes.replicas, kill_every=self.sizes.kill_every, within=self.sizes.patience)
 
     async def _crashes(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        on_sqlite = SQLITE_POINTS if database.url.get_backend_name() == "sqlite" else ()
+        points = self._chosen((*POINTS, *on_sqlite))
+        run = CrashRun(forking, present, database, say=self.say)
+        return await crashes(run, points, self.sizes.kills) if points else ()
+
+    async def _reasoners(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        points = self._chosen(REASONER_POINTS)
+        run = CrashRun(forking, present, database, say=self.say)
+        return await crashes(run, points, self.sizes.kills, "of reasoners") if points else ()
+
+    async def _messages(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        points = self._chosen(MESSAGE_POINTS)
+        if not points or self.workspace is None:
+            return ()
+        async with self.workspace() as workspace:
+            run = MessageRun(forking, present, database, say=self.say, workspace=workspace)
+            return await messages(run, points, self.sizes.kills)
+
+    def _chosen(self, points: Sequence[str]) -> Sequence[str]:
+        """Those at which servers are to be killed."""
         if not self.sizes.kills:
             return ()
-        on_sqlite = SQLITE_POINTS if database.url.get_backend_name() == "sqlite" else ()
-        points = self.sizes.points or (*POINTS, *on_sqlite)
-        return await crashes(CrashRun(forking, present, database), points, self.sizes.kills)
+        return [point for point in points if point in self.sizes.points or not self.sizes.points]
 
-    async def _sleeper(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+    async def _sleepers(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
         return (await sleeper(forking, present, database, self.sizes.sleepers),) if self.sizes.sleepers else ()
 
     async def _parked(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:

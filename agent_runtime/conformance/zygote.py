@@ -7,14 +7,17 @@ that has ended. At the end of its input it kills what it forked and ends.
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
 import selectors
 import signal
+from importlib.metadata import entry_points
 
 # imported once here, not in every fork
 from agent_runtime.conformance import child
+from agent_runtime.replica import SURFACES
 
 
 def main() -> None:
@@ -52,6 +55,8 @@ def main() -> None:
 
 
 def _fork(wanted: child.Wanted, children: dict[int, int], lifeline: int, not_its: tuple[int, ...]) -> None:
+    if wanted.environment:
+        _import_surfaces()
     pid = os.fork()
     if pid:
         children[pid] = wanted.number
@@ -73,6 +78,14 @@ def _fork(wanted: child.Wanted, children: dict[int, int], lifeline: int, not_its
         _say({"number": wanted.number, "failed": f"{type(error).__name__}: {error}"}, told)
     finally:
         os._exit(status)
+
+
+@functools.cache
+def _import_surfaces() -> None:
+    """Before the first fork that opens them: they take a second to import."""
+    for surface in entry_points(group=SURFACES):
+        surface.load()
+    gc.freeze()
 
 
 def _signal(children: dict[int, int], number: int, signal: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent_runtime.conformance.parts import KILLS, PARTS
 from agent_runtime.errors import InvalidRequest
 from bot.cli.printing import show_json, show_table
 from bot.cli.session import Json
@@ -26,18 +27,31 @@ def conformance(
     ] = "",
     quick: Annotated[bool, typer.Option("--quick", help="The short form, under a minute.")] = False,
     kills: Annotated[int | None, typer.Option(min=0, help="Kills at each failpoint; 200, with --quick 1.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help=f"A part alone (may be repeated) of {', '.join(PARTS)}. Servers are killed at failpoints in "
+            f"{', '.join(KILLS)}.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Try the promises and print them with figures; exit status 1 where one does not hold.
 
-    The database is the one given, never that of the settings. The long form takes about an hour.
+    The database is the one given, never that of the settings. The long form takes hours; it says on standard error how
+    far it has come.
     """
     if bool(database_url) == bool(url):
         raise InvalidRequest("give one of --database-url (a scratch database) and --url (a running deployment)")
-    asyncio.run(_run(database_url, url, token, quick=quick, kills=kills, as_json=as_json))
+    if wrong := [part for part in only or () if part not in PARTS]:
+        raise InvalidRequest(f"--only: {wrong[0]!r} is none of {', '.join(PARTS)}")
+    asyncio.run(_run(database_url, url, token, quick=quick, kills=kills, only=only or PARTS, as_json=as_json))
 
 
-async def _run(database_url: str, url: str, token: str, *, quick: bool, kills: int | None, as_json: bool) -> None:
+async def _run(
+    database_url: str, url: str, token: str, *, quick: bool, kills: int | None, only: Sequence[str], as_json: bool
+) -> None:
     import dataclasses
 
     import structlog
@@ -45,12 +59,16 @@ async def _run(database_url: str, url: str, token: str, *, quick: bool, kills: i
     from agent_runtime.conformance.remote import remote
     from agent_runtime.conformance.run import FULL, QUICK, Conformance
     from bot.conformance import slack_door
+    from bot.conformance_messages import local_workspace
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
 
     def tell(finding: Finding) -> None:
         if not as_json:
             typer.echo(f"{'held' if finding.held else 'BROKEN':6} {finding.promise}: {finding.title}", err=True)
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)  # which flushes
 
     findings: Sequence[Finding]
     if url:
@@ -60,7 +78,10 @@ async def _run(database_url: str, url: str, token: str, *, quick: bool, kills: i
         sizes = QUICK if quick else FULL
         if kills is not None:
             sizes = dataclasses.replace(sizes, kills=kills)
-        findings = await Conformance(database_url, sizes, tell, {"slack": slack_door}).run()
+        trying = Conformance(
+            database_url, sizes, tell, {"slack": slack_door}, say=say, workspace=local_workspace, only=only
+        )
+        findings = await trying.run()
     held = all(finding.held for finding in findings)
     if as_json:
         show_json({"ok": held, "findings": [finding.as_json() for finding in findings]})

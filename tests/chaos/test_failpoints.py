@@ -15,8 +15,8 @@ import structlog.testing
 
 from agent_runtime import failpoints
 from agent_runtime.conformance.agents import AGENT, Model, agent
-from agent_runtime.conformance.crashes import AFTER_A_CRASH, POINTS, SQLITE_POINTS
 from agent_runtime.conformance.ledger import Ledger
+from agent_runtime.conformance.points import AFTER_A_CRASH, MESSAGE_POINTS, POINTS, REASONER_POINTS, SQLITE_POINTS
 from agent_runtime.core.approval import ApprovalRequest, Outcome
 from agent_runtime.core.execution import Execution
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
@@ -68,11 +68,10 @@ def test_the_page_lists_the_table() -> None:
 
 
 def test_servers_are_killed_at_every_place_that_they_reach() -> None:
-    """The rest needs what the killed agent has not: reasoners and Slack, whose own crash tests reach them."""
-    killed = {point.partition("@")[0] for point in (*POINTS, *SQLITE_POINTS)}
-    elsewhere = {"write.submitted", "step.before", "step.after", "post.before", "post.after", "update.after"}
-    assert killed == set(FAILPOINTS) - elsewhere
-    assert set(AFTER_A_CRASH) <= {*POINTS, *SQLITE_POINTS}
+    """What is submitted and not yet written differs from what was never submitted for those alone who wait for it."""
+    points = {*POINTS, *SQLITE_POINTS, *REASONER_POINTS, *MESSAGE_POINTS}
+    assert {point.partition("@")[0] for point in points} == set(FAILPOINTS) - {"write.submitted"}
+    assert set(AFTER_A_CRASH) <= points
 
 
 # --- specifications -----------------------------------------------------------------------------------------------
