@@ -14,7 +14,7 @@ from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import SYSTEM, Via
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.cancel import announce_end, withdraw
-from agent_runtime.operations.claim import park, progress
+from agent_runtime.operations.claim import progress, rest, tell_rest
 from agent_runtime.operations.request import Question, request
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import COMPLETE
@@ -66,7 +66,10 @@ def record_reply(
     steps. Raises LostClaim.
     """
     opened = sum(call.gated for call in calls)
-    if seen is None and answer is None:
+    status = None
+    if seen is not None:
+        status = rest(tx, execution, seen, opened=opened)
+    elif answer is None:
         progress(tx, execution, opened=opened)
     steps = [_step(tx, execution, position, turn, StepKind.model, "model", result=canonical(dict(reply)))]
     tx.later(INSERT_STEP, **binds_of(steps[0]))
@@ -78,8 +81,8 @@ def record_reply(
     if execution.origin:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
     tx.wake(f"execution:{execution.execution_id}")
-    if seen is not None:
-        park(tx, execution, seen, opened=opened)
+    if status is not None:
+        tell_rest(tx, execution, status)
     elif answer is not None:
         output = {"result": answer.text, "finishReason": answer.finish_reason}
         complete(tx, execution, ExecutionStatus.succeeded, output=output, finish_reason=answer.finish_reason)

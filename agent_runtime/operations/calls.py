@@ -10,7 +10,7 @@ from agent_runtime.core.canonical import canonical, digest_of, parsed, text_dige
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import InvalidRequest, LostClaim
-from agent_runtime.operations.claim import hold_claim, progress, progress_leased
+from agent_runtime.operations.claim import hold_leased, progress, progress_leased
 from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Question, hold, request
 from agent_runtime.operations.stop import require_running
@@ -43,7 +43,7 @@ def start_call(
         raise LostClaim(f"{execution.execution_id}: step {position} cannot start")
     require_running(tx, agent=execution.agent, tool=step.name)
     if step.status == StepStatus.started:
-        hold_claim(tx, execution)
+        hold_leased(tx, execution)
         return _start_again(tx, execution, step, tool_version)
     progress_leased(tx, execution)
     if step.approval_request_id is None:

@@ -17,6 +17,7 @@ from agent_runtime.store.executions import (
     HAND_OVER,
     HELD,
     HOLD_BACK,
+    KEEP_WORKER,
     LAPSED,
     LOCK_EXECUTION,
     OF_WORKER,
@@ -118,12 +119,27 @@ def hold_claim(tx: Tx, execution: Execution) -> Execution:
     return held
 
 
+def hold_leased(tx: Tx, execution: Execution) -> None:
+    """The same where an effect follows, for which the whole lease is needed. Raises LostClaim."""
+    hold_claim(tx, execution)
+    tx.run(KEEP_WORKER, b_id=execution.execution_id, b_lease=tx.now + LEASE)
+
+
 @own_rows
-def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None, opened: int = 0) -> str:
+def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None) -> str:
     """Gives up the claim to wait for people; "queued" where a resolution came that the worker had not seen.
 
-    `opened` counts new approvals that the same transaction asks for.
-    `keep` names the worker that holds a coroutine of it in memory and so may claim it first.
+    `keep` names the worker that holds a coroutine of it in memory and so may claim it first. Raises LostClaim.
+    """
+    status = rest(tx, execution, seen_signals, keep=keep)
+    tell_rest(tx, execution, status)
+    return status
+
+
+def rest(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = None, opened: int = 0) -> str:
+    """What `park` does to the execution: the guard of whatever is written beside it, and so the first that is written.
+
+    `opened` counts new approvals that the same transaction asks for. Raises LostClaim.
     """
     row = tx.run(
         PARK,
@@ -136,13 +152,17 @@ def park(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = 
     )
     if row is None:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
-    record(tx, f"execution.{row.status}", execution_id=execution.execution_id)
-    if row.status == ExecutionStatus.queued:
+    return str(row.status)
+
+
+def tell_rest(tx: Tx, execution: Execution, status: str) -> None:
+    """What `park` says of it: the event, and the wake-ups."""
+    record(tx, f"execution.{status}", execution_id=execution.execution_id)
+    if status == ExecutionStatus.queued:
         tx.wake("queued")
     else:
         tx.wake(f"execution:{execution.execution_id}")
         tx.wake(f"rest:{execution.execution_id}")
-    return str(row.status)
 
 
 @own_rows

@@ -12,8 +12,8 @@ from sqlalchemy import literal, update
 
 from agent_runtime.core.approval import Kind
 from agent_runtime.core.canonical import call_digest
-from agent_runtime.core.duration import DAY, HOUR
-from agent_runtime.core.execution import StepStatus
+from agent_runtime.core.duration import DAY, HOUR, SECOND
+from agent_runtime.core.execution import LEASE, StepStatus
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidRequest, LostClaim
@@ -230,6 +230,20 @@ async def test_another_attempt_has_the_same_key_and_arguments(database: Database
     assert first.arguments == second.arguments == '{"order":"ORD-1"}'
     await flow.finish_call(second)
     assert (await flow.result())["ran_with"] == {"order": "ORD-1"}
+
+
+async def test_another_attempt_has_a_whole_lease_and_is_no_progress(database: Database, clock: Clock) -> None:
+    """The look-up before it may have taken most of the lease."""
+    flow = await Flow.asked(database, gated(effect="checkable"))
+    await flow.resolve()
+    await flow.claim("worker-1")
+    await flow.start_call()
+    await database.write(take_over_from, "worker-1")
+    await flow.claim("worker-2")
+    await clock.advance(LEASE - SECOND)
+    await flow.start_call()
+    execution = await flow.execution()
+    assert (execution.lease_until, execution.attempts) == (clock.now + LEASE, 1)
 
 
 async def test_the_sleeper_cannot_finish_what_another_has_taken(database: Database) -> None:

@@ -13,7 +13,7 @@ from agent_runtime.core.execution import LEASE, MAX_ATTEMPTS, ExecutionStatus
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import LostClaim
-from agent_runtime.operations.advance import complete, record_note
+from agent_runtime.operations.advance import complete, record_note, record_reply
 from agent_runtime.operations.claim import (
     claim,
     hand_over,
@@ -227,3 +227,16 @@ async def test_with_what_was_seen_it_waits(database: Database) -> None:
     assert await flow.park((await flow.execution()).signals) == "waiting"
     await flow.resolve(position=2)
     assert (await flow.execution()).status == "queued"
+
+
+async def test_a_sleepers_reply_is_refused_by_the_fence_before_its_steps_collide(database: Database) -> None:
+    flow = await Flow.started(database)
+    sleeper = (await flow.claim("worker-1")).execution
+    await database.write(take_over_from, "worker-1")
+    await flow.claim("worker-2")
+    await flow.propose(gated())
+    reply = {"message": {"role": "assistant", "content": "Late."}}
+    with pytest.raises(LostClaim):
+        await database.write(record_reply, sleeper, 0, 0, reply, [gated()], seen=0)
+    assert [step.name for step in await flow.journal()] == ["model", "refund"]
+    assert len(await flow.pending()) == 1
