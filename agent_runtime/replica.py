@@ -14,11 +14,9 @@ import structlog
 
 from agent_runtime import failpoints
 from agent_runtime.agent import Agent
-from agent_runtime.audit.heads import HeadWriter
 from agent_runtime.audit.sealer import Sealer
 from agent_runtime.core.policy import Approval, Checkpoint, Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
-from agent_runtime.delivery.outbox import Outbox
 from agent_runtime.engine.liveness import WorkerLock, lock_folder
 from agent_runtime.engine.model import ChatModel, Model, Provider
 from agent_runtime.engine.scheduler import Clockwork
@@ -29,10 +27,10 @@ from agent_runtime.operations.start import Start, Started, start
 from agent_runtime.policy_file import load_policy_file, policy_in_force
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database, system_clock
-from agent_runtime.surface import Surface
 
 if TYPE_CHECKING:
     from agent_runtime.delivery.webhooks import Webhooks
+    from agent_runtime.surface import Surface
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +113,8 @@ class Replica:
             if self.webhooks is not None:
                 self._spawn(self.webhooks.run(), "countersign-webhooks")
             for surface in self.surfaces:
+                from agent_runtime.delivery.outbox import Outbox
+
                 opening.push_async_callback(surface.stop)
                 await surface.start()
                 self._spawn(Outbox(self.database, surface.notifier).run(), "countersign-outbox")
@@ -125,6 +125,8 @@ class Replica:
             self._spawn(self.worker.run(), "countersign-worker")
             self._spawn(Sealer(self.database).run(), "countersign-sealer")
             if self.settings.audit_heads:
+                from agent_runtime.audit.heads import HeadWriter
+
                 self._spawn(HeadWriter.of(self.database, self.settings).run(), "countersign-audit-heads")
             self._open = opening.pop_all()
         return self

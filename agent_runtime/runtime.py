@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from agent_runtime.agent import Agent
-from agent_runtime.engine.model import Model
 from agent_runtime.errors import InvalidSetting, RuntimeClosed
-from agent_runtime.replica import Replica
 from agent_runtime.sdk.executions import Executions, StartOptions, wanted_start
 from agent_runtime.sdk.handles import AgentHandle
-from agent_runtime.sdk.local import LocalExecutions
 from agent_runtime.sdk.logs import keep_quiet
 from agent_runtime.sdk.loops import Home, awaiting, background, blocking
 from agent_runtime.sdk.results import AgentResult
 from agent_runtime.sdk.signals import Stop, told_to_stop, wait_until_told
 from agent_runtime.sdk.streaming import AgentStream
 from agent_runtime.settings import Settings, load
-from agent_runtime.store.database import system_clock
+
+if TYPE_CHECKING:
+    from agent_runtime.engine.model import Model
+    from agent_runtime.replica import Replica
 
 
 class AgentRuntime:
@@ -38,7 +39,7 @@ class AgentRuntime:
         env_file: a `.env` file for settings that the environment leaves out.
         model: what answers the agents' turns; the chat API by default.
         surfaces: whether what is installed and configured to show approvals (Slack) is opened.
-        clock: epoch microseconds (SQLite only); for tests.
+        clock: epoch microseconds (SQLite only), the system's by default; for tests.
 
     Raises InvalidSetting; when it opens also SchemaMismatch or StoreUnavailable.
     """
@@ -53,7 +54,7 @@ class AgentRuntime:
         env_file: str | None = None,
         model: Model | None = None,
         surfaces: bool = True,
-        clock: Any = system_clock,
+        clock: Callable[[], int] | None = None,
     ) -> None:
         if database_url is not None and server_url is not None:
             raise InvalidSetting("server_url: the server has the database; give one of server_url and database_url")
@@ -61,7 +62,10 @@ class AgentRuntime:
             Settings, env_file=env_file, database_url=database_url, server_url=server_url, api_token=api_token
         )
         self._server_url = "" if database_url is not None else self.settings.server_url
-        self._parts: dict[str, Any] = {"env_file": env_file, "model": model, "surfaces": surfaces, "clock": clock}
+        self._parts: dict[str, Any] = {"env_file": env_file, "model": model, "surfaces": surfaces}
+        self._parts |= {} if clock is None else {"clock": clock}
+        if not self._server_url:
+            import agent_runtime.sdk.local  # noqa: F401 - engine and store: now, rather than while somebody waits
         self._lock = threading.Lock()
         self._lives_on: Home | None = None
         self._closed = False
@@ -132,6 +136,8 @@ class AgentRuntime:
     @property
     def replica(self) -> Replica:
         """What runs here, for code on this runtime's own loop. Raises RuntimeClosed, also before it has opened."""
+        from agent_runtime.sdk.local import LocalExecutions
+
         if not isinstance(self._opened, LocalExecutions):
             raise RuntimeClosed("this runtime has nothing open here: enter it, and give it no server_url")
         return self._opened.replica
@@ -216,6 +222,9 @@ class AgentRuntime:
             from agent_runtime.sdk.remote import RemoteExecutions  # with an HTTP client, which is slow to import
 
             return RemoteExecutions(self._server_url, self.settings.api_token)
+        from agent_runtime.replica import Replica
+        from agent_runtime.sdk.local import LocalExecutions
+
         return LocalExecutions(await Replica(self.settings, **self._parts).__aenter__())
 
     def _begin_closing(self) -> Home | None:

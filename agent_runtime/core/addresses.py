@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection
 
-from yarl import URL
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -67,6 +65,8 @@ def is_address(host: str) -> bool:
 
 def refusal_of_url(text: str) -> str:
     """Why `text` cannot be a receiver's or a link's address; "" where it can."""
+    from yarl import URL  # slow to import, and few programs send to anybody
+
     try:
         url = URL(text)
     except ValueError:
@@ -80,6 +80,8 @@ def refusal_of_url(text: str) -> str:
 
 def refusal_of_callback(text: str, allowed_hosts: Collection[str]) -> str:
     """Why a caller's callback address cannot be used, as far as it says so itself; names are looked up on sending."""
+    from yarl import URL
+
     refused = refusal_of_url(text)
     host = (URL(text).host or "").lower() if not refused else ""
     if refused or host in allowed_hosts:

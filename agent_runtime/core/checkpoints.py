@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -38,6 +36,8 @@ class PolicyFile:
 
 def parse(text: str, *, source: str = "checkpoints.toml") -> PolicyFile:
     """The file's gates in their order. Raises InvalidSetting naming the table, the field and the remedy."""
+    import tomllib  # where there is no such file, nothing reads one
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -133,6 +133,8 @@ def _place(source: str, table: str, number: int, name: object) -> str:
 def _known(given: Iterable[str], known: Sequence[str], place: str, what: str) -> None:
     for name in given:
         if name not in known:
+            import difflib
+
             near = difflib.get_close_matches(name, known, 1)
             remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             raise InvalidSetting(f"{place}: unknown {what} {name!r}; {remedy}")

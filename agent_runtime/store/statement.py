@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
 from sqlalchemy import BindParameter, Executable, Integer, bindparam, cast, literal_column
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from typing_extensions import TypeVar
 
 R = TypeVar("R", default=Any)
-
-_DIALECTS: dict[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="named"),
-    "postgresql": postgresql.asyncpg.dialect(),  # type: ignore[no-untyped-call]
-}
 
 
 NUMBER = "b_number"
@@ -59,8 +54,6 @@ class Q(Generic[R]):
     a few rows by a key: where the database is a file, they take less than handing them to a thread does.
     """
 
-    __slots__ = ("_compiled", "_numbered", "columns", "quick", "returns", "row", "serialised_by", "statement")
-
     def __init__(
         self,
         statement: Executable,
@@ -76,10 +69,17 @@ class Q(Generic[R]):
         self.quick = quick
         self._compiled: dict[str, Compiled] = {}
         self._numbered: dict[str, Compiled] = {}
-        names = _returned(statement)
-        self.returns = bool(names)
+        self._row = row
+
+    @functools.cached_property
+    def returns(self) -> bool:
         """Whether it is known to return rows of named columns."""
-        self.row: Callable[..., R] = row or _named_row(names)
+        return bool(_returned(self.statement))
+
+    @functools.cached_property
+    def row(self) -> Callable[..., R]:
+        """Builds a result from a row's columns in order."""
+        return self._row or _named_row(_returned(self.statement))
 
     def compiled(self, dialect: str) -> Compiled:
         """The statement for "sqlite" or "postgresql"."""
@@ -102,9 +102,22 @@ class Q(Generic[R]):
 
     def _compile(self, statement: Any, dialect: str) -> Compiled:
         compiler = visitors.replacement_traverse(statement, {}, _in_the_text).compile(
-            dialect=_DIALECTS[dialect], column_keys=self.columns, for_executemany=self.columns is not None
+            dialect=_dialect(dialect), column_keys=self.columns, for_executemany=self.columns is not None
         )
         return Compiled(compiler)
+
+
+@functools.cache
+def _dialect(name: str) -> Dialect:
+    """Imported when a statement is first compiled for it: PostgreSQL's is of no use on SQLite, and slow to import."""
+    if name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.dialect(paramstyle="named")
+    from sqlalchemy.dialects import postgresql
+
+    dialect: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
+    return dialect
 
 
 def _in_the_text(element: Any, **_: Any) -> Any:

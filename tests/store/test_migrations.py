@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from agent_runtime.store import migrate
+from agent_runtime.store.indexes import metadata
 from agent_runtime.store.migrate import upgrade_database
 from agent_runtime.store.revision import HEAD, VERSION_TABLE
-from agent_runtime.store.schema import metadata
 
 _POSTGRES_TABLES = """
 SELECT c.relname || ' ' || string_agg(

@@ -2,8 +2,8 @@
 
 from alembic import context
 
+from agent_runtime.store.indexes import metadata
 from agent_runtime.store.revision import VERSION_TABLE
-from agent_runtime.store.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
