@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from agent_runtime.core.approval import ApprovalRequest, Verdict
+from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import DAY, HOUR, MINUTE, SECOND
 from agent_runtime.core.execution import LEASE
-from tests.chaos.world import PERMITTED, VALID_FOR, Happened, World
+from tests.chaos.session import Session, Stop
+from tests.chaos.world import PERMITTED, REVIEWERS, VALID_FOR, Happened, World
 from tests.databases import sqlite_template
 
 STEPS_OF_AN_EXECUTION = 16
@@ -22,7 +24,17 @@ STEPS_OF_AN_EXECUTION = 16
 
 SPANS = (1, SECOND, LEASE - 1, LEASE, VALID_FOR - 1, VALID_FOR, HOUR - 1, HOUR, MINUTE, DAY)
 
+FORGED = canonical({"reference": "forged"})
+FORGERIES = (
+    ("approvals", "arguments", f"'{FORGED}'"),
+    ("steps", "arguments", f"'{FORGED}'"),
+    ("steps", "tool_version", "'2' || substr(tool_version, 2)"),
+)
+"""What somebody with access to the file may do: table, column, and what he puts there (SQL)."""
+
 places = st.one_of(st.none(), st.integers(0, STEPS_OF_AN_EXECUTION))
+early = st.integers(1, 10)
+"""Boundaries up to the end of both effects."""
 which = st.integers(0, 7)
 
 _template: dict[str, Path] = {}
@@ -36,7 +48,9 @@ def template() -> Path:
 
 
 class Promises(RuleBasedStateMachine):
-    """`shown` is what stood on each card; `ended` how each approval ended, as it was first seen."""
+    """`shown` is what stood on each card; `ended` how each approval ended, as it was first seen; `votes` who of the
+    reviewers approved it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +60,7 @@ class Promises(RuleBasedStateMachine):
         self.shown: dict[str, str] = {}
         self.ended: dict[str, str] = {}
         self.seen: dict[str, ApprovalRequest] = {}
-        self.asked = 0
+        self.votes: defaultdict[str, set[str]] = defaultdict(set)
 
     @initialize(count=st.integers(1, 2))
     def executions(self, count: int) -> None:
@@ -64,10 +78,10 @@ class Promises(RuleBasedStateMachine):
         assert len(self.world.executions) <= before + 1
 
     @rule(stop_at=places)
-    def work(self, stop_at: int | None) -> None:
+    def work(self, stop_at: Stop) -> None:
         self.world.work(stop_at)
 
-    @rule(at=which, verdict=st.sampled_from(list(Verdict)), who=st.sampled_from(["operator", "webhook", "reviewer"]))
+    @rule(at=which, verdict=st.sampled_from(list(Verdict)), who=st.sampled_from(sorted(PERMITTED)))
     def decide(self, at: int, verdict: Verdict, who: str) -> None:
         self._decide(at, verdict, who, stale=False)
 
@@ -76,11 +90,27 @@ class Promises(RuleBasedStateMachine):
         self._decide(at, Verdict.approved, who, stale=stale)
 
     @rule(stop_at=places)
-    def approve_all_and_work(self, stop_at: int | None) -> None:
-        for approval in self._look():
-            if approval.kind == "tool":
-                self.world.decide(approval, Verdict.approved, "operator", None)
+    def approve_all_and_work(self, stop_at: Stop) -> None:
+        self._approve_all()
         self.world.work(stop_at)
+
+    @rule(stop_at=early)
+    def approve_all_while_it_sleeps(self, stop_at: Stop) -> None:
+        self.world.work(stop_at)
+        self._approve_all()
+        self._wake_all()
+
+    @rule(first=early, second=early)
+    def overtake_a_sleeper(self, first: Stop, second: Stop) -> None:
+        """It sleeps past its lease, another takes its execution over and sleeps too, and the first one wakes up."""
+        self._approve_all()
+        self.world.work(first)
+        self.lease_runs_out()
+        sleepers = list(self.world.sleeping)
+        self.world.work(second)
+        for session in sleepers:
+            if not session.in_effect:
+                self.world.wake(session)
 
     @rule(at=which)
     def settle(self, at: int) -> None:
@@ -95,7 +125,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(at=which)
     def wake(self, at: int) -> None:
-        paused = [one for one in self.world.sleeping if not one.in_effect]
+        paused = self._paused()
         if paused:
             self.world.wake(paused[at % len(paused)])
 
@@ -120,12 +150,17 @@ class Promises(RuleBasedStateMachine):
         self.world.advance(LEASE)
         self.world.sweep()
 
-    @rule(at=which, table=st.sampled_from(["approvals", "steps"]))
-    def tamper(self, at: int, table: str) -> None:
+    @rule()
+    def release(self) -> None:
+        if self.world.version == 1:
+            self.world.release()
+
+    @rule(at=which, forgery=st.sampled_from(FORGERIES))
+    def tamper(self, at: int, forgery: tuple[str, str, str]) -> None:
         self._look()
         known = list(self.seen.values())
         if known:
-            self.world.tamper(table, known[at % len(known)])
+            self.world.tamper(*forgery, known[at % len(known)])
 
     # --- invariants -----------------------------------------------------------------------------------------------
 
@@ -135,21 +170,21 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def unsafe_effects_happen_once(self) -> None:
-        happened = Counter(one.reference for one in self.world.effects if one.kind == "unsafe")
+        happened = Counter(one.execution_id for one in self.world.effects if one.kind == "unsafe")
         assert all(count == 1 for count in happened.values()), f"P3: {happened}"
 
     @invariant()
     def keyed_effects_have_one_key(self) -> None:
-        calls: dict[tuple[str, str], set[str]] = {}
+        calls: defaultdict[str, set[str]] = defaultdict(set)
         for one in self.world.effects:
             if one.kind == "keyed":
-                calls.setdefault((one.reference, one.key.partition(":")[0]), set()).add(one.key)
+                calls[one.execution_id].add(one.key)
         assert all(len(keys) == 1 for keys in calls.values()), f"P4: {calls}"
 
     @invariant()
     def what_was_shown_is_what_ran(self) -> None:
-        forged = [one for one in self.world.effects if one.reference == "forged" and not self._was_shown(one)]
-        assert not forged, f"P5: {forged}"
+        unseen = [one for one in self.world.effects if not self._was_shown(one)]
+        assert not unseen, f"P5: {unseen}"
 
     @invariant()
     def an_end_is_an_end(self) -> None:
@@ -163,6 +198,17 @@ class Promises(RuleBasedStateMachine):
             assert first == f"{approval.status} {json.dumps(approval.resolution)}", f"P2: {identifier} ended twice"
             if approval.status == "approved" and approval.expires_at is not None:
                 assert (approval.resolved_at or 0) < approval.expires_at, f"P7: {identifier} was approved too late"
+            if approval.status == "approved" and (approval.resolution or {})["by"].startswith("slack:"):
+                voters = self.votes[identifier]
+                assert len(voters) >= approval.policy.quorum, f"P13: {identifier} was approved by {voters} alone"
+
+    @invariant()
+    def open_approvals_are_counted(self) -> None:
+        pending = Counter(approval.execution_id for approval in self._look())
+        for execution_id in self.world.executions:
+            execution = self.world.execution(execution_id)
+            counted = execution.open_approvals
+            assert execution.terminal or counted == pending[execution_id], f"P2: {counted}, not {pending[execution_id]}"
 
     @invariant()
     def effects_are_covered(self) -> None:
@@ -183,8 +229,21 @@ class Promises(RuleBasedStateMachine):
         try:
             self._everything_ends()
         finally:
-            self.world.close()
-            shutil.rmtree(self.folder)
+            self.close()
+
+    def close(self) -> None:
+        self.world.close()
+        shutil.rmtree(self.folder)
+
+    def check(self) -> None:
+        """Every invariant."""
+        self.an_end_is_an_end()
+        self.unsafe_effects_happen_once()
+        self.keyed_effects_have_one_key()
+        self.what_was_shown_is_what_ran()
+        self.effects_are_covered()
+        self.open_approvals_are_counted()
+        self.nothing_unexpected()
 
     # --- beneath --------------------------------------------------------------------------------------------------
 
@@ -197,12 +256,25 @@ class Promises(RuleBasedStateMachine):
                 self.shown[approval.approval_request_id] = approval.arguments
         return pending
 
+    def _approve_all(self) -> None:
+        for approval in self._look():
+            if approval.kind == "tool":
+                self.world.decide(approval, Verdict.approved, "operator", None)
+
+    def _paused(self) -> list[Session]:
+        """Who may wake up: within a tool's own code nothing but a crash is meant."""
+        return [one for one in self.world.sleeping if not one.in_effect]
+
+    def _wake_all(self) -> None:
+        for session in self._paused():
+            self.world.wake(session)
+
     def _was_shown(self, effect: Happened) -> bool:
-        """Whether a card of this tool showed this argument and was approved."""
+        """Whether a card of this tool showed this version and this argument and was approved."""
         return any(
-            approval.tool_name == effect.kind
+            (approval.tool_name, approval.tool_version[0]) == (effect.kind, effect.version)
             and json.loads(self.shown[identifier]).get("reference") == effect.reference
-            and self.world.approval(identifier).status == "approved"
+            and (self.ended.get(identifier) or self.world.approval(identifier).status).startswith("approved")
             for identifier, approval in self.seen.items()
         )
 
@@ -214,13 +286,21 @@ class Promises(RuleBasedStateMachine):
         approval = tools[at % len(tools)]
         before = self.world.approval(approval.approval_request_id)
         answer = self.world.decide(approval, verdict, who, "sha256:" + "0" * 64 if stale else approval.digest)
+        voted = self.votes[approval.approval_request_id]
         if answer == "repeated":
-            assert approval.approval_request_id in self.ended or before.pending
+            assert not before.pending or who in voted, f"P2: a first decision by {who} was answered as a repetition"
             return
         in_time = before.expires_at is None or self.world.now < before.expires_at
-        expected = who in PERMITTED and before.pending and in_time and not stale
-        if expected:
-            assert answer == verdict.value, f"{who} may, and was answered {answer}"
+        if who in PERMITTED and before.pending and in_time and not stale:
+            if who in voted:
+                assert answer == "AlreadyResolved", f"P13: {who} has answered, and was answered {answer}"
+                return
+            counts = verdict is Verdict.approved and who in REVIEWERS
+            if counts:
+                voted.add(who)
+            more = counts and len(voted) < approval.policy.quorum
+            wanted = "pending" if more else verdict.value
+            assert answer == wanted, f"P13: {who} may, and was answered {answer}"
             return
         if who not in PERMITTED:
             assert answer == "NotAuthorized", f"P13: {who} was answered {answer}"
@@ -249,9 +329,4 @@ class Promises(RuleBasedStateMachine):
                 break
         left = {one: self.world.execution(one).status for one in self.world.executions}
         assert all(status == "succeeded" for status in left.values()), f"P1: {left}"
-        self.an_end_is_an_end()
-        self.unsafe_effects_happen_once()
-        self.keyed_effects_have_one_key()
-        self.what_was_shown_is_what_ran()
-        self.effects_are_covered()
-        self.nothing_unexpected()
+        self.check()

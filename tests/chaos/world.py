@@ -7,13 +7,10 @@ process does; it is woken, or buried as one that crashed.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import itertools
-import json
 import sqlite3
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +19,6 @@ from unittest import mock
 from agent_runtime.agent import Agent
 from agent_runtime.conformance.agents import Model
 from agent_runtime.core.approval import ApprovalRequest, Decision, Outcome, Verdict
-from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import HOUR, MINUTE, SECOND
 from agent_runtime.core.execution import Execution
 from agent_runtime.core.policy import Approval, Defaults
@@ -44,9 +40,13 @@ from agent_runtime.store.executions import GET_EXECUTION, claim_queued
 from agent_runtime.store.faults import Collision
 from agent_runtime.store.steps import JOURNAL
 from agent_runtime.tools import Tool
+from tests.chaos.session import SESSION, Session, Stop, Stopping
 
 AGENT = "machine"
-REVIEWER, STRANGER = "U0REVIEWER1", "U0STRANGER1"
+REVIEWER, REVIEWER_2, STRANGER = "U0REVIEWER1", "U0REVIEWER2", "U0STRANGER1"
+QUORUM = 2
+"""Reviewers who have to approve a `keyed` call; of an `unsafe` one, one."""
+
 EXPIRES_AFTER, VALID_FOR = HOUR, 30 * MINUTE
 CLAIMABLE = claim_queued([AGENT])
 PENDING = list_approvals(pending=True, status=False, kind=False, after=False)
@@ -55,58 +55,24 @@ WHO: dict[str, tuple[Actor, Via]] = {
     "operator": (LOCAL_OPERATOR, Via.api),
     "webhook": (Actor("webhook:approval-response", operator=True), Via.webhook),
     "reviewer": (Actor(f"slack:T1:{REVIEWER}", frozenset({REVIEWER})), Via.slack),
+    "another": (Actor(f"slack:T1:{REVIEWER_2}", frozenset({REVIEWER_2})), Via.slack),
     "stranger": (Actor(f"slack:T1:{STRANGER}", frozenset({STRANGER})), Via.slack),
     "requester": (Actor("slack:T1:U0REQUESTER", frozenset({"U0REQUESTER", REVIEWER})), Via.slack),
 }
-PERMITTED = frozenset({"operator", "webhook", "reviewer"})
-
-_SESSION: contextvars.ContextVar[Session] = contextvars.ContextVar("session")
-
-
-@dataclass
-class Session:
-    """One claimed execution on one replica, which stops for good or for a while at its `stop_at`-th boundary."""
-
-    worker_id: str
-    stop_at: int | None
-    passed: int = 0
-    in_effect: bool = False
-    """Stopped within the tool's own code, where nothing but a crash can be meant."""
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-    running: asyncio.Task[None] | None = None
-
-    async def boundary(self, *, in_effect: bool = False) -> None:
-        self.passed += 1
-        if self.passed == self.stop_at:
-            self.in_effect = in_effect
-            self.stopped.set()
-            await self.woken.wait()
-
-
-class Stopping:
-    """The database as one session sees it, with a boundary before and after each write."""
-
-    def __init__(self, database: Database, session: Session) -> None:
-        self._database, self._session = database, session
-        self.wakes, self.url, self.clock = database.wakes, database.url, database.clock
-        self.one, self.all = database.one, database.all
-
-    async def write(self, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        await self._session.boundary()
-        result = await self._database.write(operation, *args, **kwargs)
-        await self._session.boundary()
-        return result
+REVIEWERS = frozenset({"reviewer", "another"})
+PERMITTED = REVIEWERS | {"operator", "webhook"}
 
 
 @dataclass(frozen=True)
 class Happened:
     """An effect, as the outside world knows it."""
 
+    execution_id: str
     kind: str
     reference: str
     key: str
-    at: int
+    version: str
+    """Of the tool whose code ran."""
 
 
 class World:
@@ -121,6 +87,7 @@ class World:
         self.executions: list[str] = []
         self.problems: list[str] = []
         self.workers = 0
+        self.version = 1
         ids = itertools.count(1)  # what is drawn twice alike happens twice alike
         self._patched = [
             mock.patch("agent_runtime.engine.calls.time", SimpleNamespace(monotonic=lambda: self.now / SECOND)),
@@ -129,13 +96,16 @@ class World:
         for patched in self._patched:
             patched.start()
         self.agent = self._agent()
-        self.database = self.runner.run(self._open())
+        self.runner.run(self._open())
 
-    async def _open(self) -> Database:
-        database = await Database.open(f"sqlite+aiosqlite:///{self.path}", clock=lambda: self.now)
+    async def _open(self) -> None:
+        self.database = await Database.open(f"sqlite+aiosqlite:///{self.path}", clock=lambda: self.now)
         self._functions = Functions()
-        await database.write(deploy, AGENT, self.agent.version, self.agent.definition(), by=LOCAL_OPERATOR)
-        return database
+        await self._deploy()
+
+    async def _deploy(self) -> None:
+        agent = self.agent
+        await self.database.write(deploy, AGENT, agent.version, agent.definition(), by=LOCAL_OPERATOR)
 
     def close(self) -> None:
         async def end() -> None:
@@ -149,28 +119,33 @@ class World:
         for patched in self._patched:
             patched.stop()
 
-    def _agent(self) -> Agent:
-        async def act(kind: str, reference: str, key: str = "") -> str:
-            session = _SESSION.get()
-            await session.boundary(in_effect=True)
-            self.effects.append(Happened(kind, reference, key, self.now))
-            await session.boundary(in_effect=True)
+    def _agent(self, version: str = "1") -> Agent:
+        async def act(kind: str, reference: str, version: str, key: str = "") -> str:
+            session = SESSION.get()
+            await session.boundary(f"before {kind}", in_effect=True)
+            self.effects.append(Happened(session.claimed.execution_id, kind, reference, key, version))
+            await session.boundary(f"after {kind}", in_effect=True)
             return f"{kind} done"
 
         async def keyed(reference: str, idempotency_key: str) -> str:
-            return await act("keyed", reference, idempotency_key)
+            return await act("keyed", reference, "1", idempotency_key)
 
         async def unsafe(reference: str) -> str:
-            return await act("unsafe", reference)
+            return await act("unsafe", reference, version)
 
-        gate = Approval(
-            reviewers=[REVIEWER], expires_in_hours=EXPIRES_AFTER / HOUR, valid_for=VALID_FOR / SECOND, allow_edits=True
-        )
+        def gate(quorum: int) -> Approval:
+            return Approval(
+                reviewers=[REVIEWER, REVIEWER_2],
+                quorum=quorum,
+                expires_in_hours=EXPIRES_AFTER / HOUR,
+                valid_for=VALID_FOR / SECOND,
+            )
+
         return Agent(
             AGENT,
             tools=[
-                Tool(keyed, approval_required=True, approval=gate, effect="keyed"),
-                Tool(unsafe, approval_required=True, approval=gate),
+                Tool(keyed, approval_required=True, approval=gate(QUORUM), effect="keyed"),
+                Tool(unsafe, approval_required=True, approval=gate(1), version=version),
             ],
         )
 
@@ -200,8 +175,8 @@ class World:
 
     def settle(self, approval: ApprovalRequest) -> None:
         """As somebody does who looks where the effect would show."""
-        reference = str(json.loads(approval.arguments).get("reference", ""))
-        happened = any(one.kind == approval.tool_name and one.reference == reference for one in self.effects)
+        looked_for = (approval.execution_id, approval.tool_name)
+        happened = any((one.execution_id, one.kind) == looked_for for one in self.effects)
         outcome = Outcome.happened if happened and approval.position is not None else Outcome.not_happened
         result = "settled" if outcome is Outcome.happened else None
         self.runner.run(
@@ -212,20 +187,21 @@ class World:
 
     # --- what replicas do -----------------------------------------------------------------------------------------
 
-    def work(self, stop_at: int | None = None) -> bool:
+    def work(self, stop_at: Stop = None) -> bool:
         """A replica claims the oldest execution that is queued, and runs it; whether there was one."""
         return self.runner.run(self._work(stop_at))
 
-    async def _work(self, stop_at: int | None) -> bool:
+    async def _work(self, stop_at: Stop) -> bool:
         self.workers += 1
-        session = Session(f"worker-{self.workers}", stop_at)
-        claims = await self.database.write(claim, CLAIMABLE, session.worker_id, 1, Defaults())
+        worker_id = f"worker-{self.workers}"
+        claims = await self.database.write(claim, CLAIMABLE, worker_id, 1, Defaults())
         if not claims:
             return False
+        session = Session(worker_id, stop_at, claims[0].execution)
         database: Any = Stopping(self.database, session)
         calls = Calls(database, Defaults(), self._functions, Switchboard(database))
         conversation = Conversation.of(claims[0], self.agent, database, Model(), calls)
-        _SESSION.set(session)
+        SESSION.set(session)
         session.running = asyncio.create_task(self._run(conversation, claims[0].execution))
         if stop_at == 0:
             await self._bury(session)
@@ -233,7 +209,8 @@ class World:
         stopped = asyncio.create_task(session.stopped.wait())
         await asyncio.wait({session.running, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if session.stopped.is_set():
+        if session.stopped.is_set() and not session.running.done():
+            await session.still()
             self.sleeping.append(session)
         else:
             self._ended(session)
@@ -261,7 +238,32 @@ class World:
             self._ended(session)
 
         self.sleeping.remove(session)
+        overtaken, before = self._overtaken(session), self._recorded(session)
         self.runner.run(go_on())
+        if overtaken and self._recorded(session) != before:
+            self.problems.append(f"fence: {session.worker_id} wrote under a claim that another had taken over")
+
+    def _overtaken(self, session: Session) -> bool:
+        """Whether another holds its execution, and no call is left whose end is its own to record."""
+        claimed = session.claimed
+        mine = [one for one in self.journal(claimed.execution_id) if one.fence == claimed.fence]
+        return self.execution(claimed.execution_id).fence > claimed.fence and not any(
+            one.status == "started" for one in mine
+        )
+
+    def _recorded(self, session: Session) -> list[Any]:
+        """All that is recorded of its execution."""
+        connection = sqlite3.connect(self.path)
+        try:
+            return [
+                connection.execute(
+                    f"SELECT * FROM {table} WHERE execution_id = ?",
+                    (session.claimed.execution_id,),
+                ).fetchall()
+                for table in ("executions", "steps", "approvals", "events")
+            ]
+        finally:
+            connection.close()
 
     def bury(self, session: Session, *, noticed: bool) -> None:
         """A process that was stopped is dead; where that is `noticed`, its claims are taken over at once."""
@@ -279,6 +281,12 @@ class World:
         """A process that hangs in one place still keeps up its leases."""
         self.runner.run(self.database.write(heartbeat, session.worker_id))
 
+    def release(self) -> None:
+        """The next version of the `unsafe` tool is deployed, and what is claimed from now on runs with it."""
+        self.version += 1
+        self.agent = self._agent(str(self.version))
+        self.runner.run(self._deploy())
+
     def advance(self, microseconds: int) -> None:
         self.now += microseconds
 
@@ -287,17 +295,14 @@ class World:
 
     # --- what somebody with access to the file does ---------------------------------------------------------------
 
-    def tamper(self, table: str, approval: ApprovalRequest) -> None:
-        """Puts other arguments where the approved ones are stored."""
-        where = {
-            "approvals": ("approval_request_id = ?", (approval.approval_request_id,)),
-            "steps": ("approval_request_id = ?", (approval.approval_request_id,)),
-        }
-        condition, binds = where[table]
+    def tamper(self, table: str, column: str, forged: str, approval: ApprovalRequest) -> None:
+        """Puts something else (`forged`, SQL) where what was approved is stored."""
         connection = sqlite3.connect(self.path, isolation_level=None)
         try:
-            forged = canonical({"reference": "forged"})
-            connection.execute(f"UPDATE {table} SET arguments = ? WHERE {condition}", (forged, *binds))
+            connection.execute(
+                f"UPDATE {table} SET {column} = {forged} WHERE approval_request_id = ?",
+                (approval.approval_request_id,),
+            )
         finally:
             connection.close()
 
