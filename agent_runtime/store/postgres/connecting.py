@@ -25,8 +25,18 @@ class Purpose:
     answer_within: float = 15.0
 
 
-WRITING = Purpose("writer", {"idle_in_transaction_session_timeout": "10s"})
-"""A process that is paused in a transaction lets go of its locks."""
+WRITING = Purpose(
+    "writer",
+    {
+        "idle_in_transaction_session_timeout": "10s",
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+        "jit": "off",
+    },
+)
+"""A process that is paused in a transaction lets go of its locks. Its statements go by keys and indexes, whatever their
+binds: planned once a connection, also where a table is small as yet. Planning takes longer than most of them.
+"""
 
 READING = Purpose("reader")
 LISTENING = Purpose("listener", {"synchronous_commit": "off"})

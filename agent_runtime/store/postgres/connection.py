@@ -11,7 +11,8 @@ from sqlalchemy.util import await_only
 from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.postgres.faults import in_our_words, is_drivers
-from agent_runtime.store.statement import NUMBER, Q
+from agent_runtime.store.postgres.fetching import fetch_each, insert
+from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Rows
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ WITH RECURSIVE wanted AS (
     FROM unnest($1::text[]) AS ids(id)
     LEFT JOIN approvals a ON a.approval_request_id = ids.id
 ), owned AS MATERIALIZED (
-    SELECT wanted.id, own.execution_id, own.parent_execution_id
+    SELECT wanted.id, own.execution_id, own.parent_execution_id, e.execution_id AS locked
     FROM wanted
     JOIN executions own ON own.execution_id = wanted.execution_id
     JOIN executions e ON e.execution_id = ANY (ARRAY[own.execution_id, own.parent_execution_id])
@@ -49,7 +50,7 @@ WITH RECURSIVE wanted AS (
     ORDER BY a.approval_request_id
     FOR UPDATE OF a
 ), lines AS (
-    SELECT * FROM owned
+    SELECT id, execution_id, parent_execution_id FROM owned
     UNION
     SELECT lines.id, up.execution_id, up.parent_execution_id
     FROM lines
@@ -58,14 +59,21 @@ WITH RECURSIVE wanted AS (
     SELECT id, execution_id AS family FROM lines WHERE parent_execution_id IS NULL
     UNION ALL
     SELECT approval_request_id, approval_request_id FROM outside
+), streams AS MATERIALIZED (
+    SELECT name, hashtext(name) AS key
+    FROM (SELECT locked AS name FROM owned UNION SELECT approval_request_id FROM outside) AS names
+    ORDER BY key
+), serialised AS MATERIALIZED (
+    SELECT name, pg_advisory_xact_lock(1131377236, key) FROM streams
 )
-SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, found.ids, found.families
-FROM (SELECT array_agg(id) AS ids, array_agg(family) AS families FROM families) AS found
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, found.ids, found.families, held.streams
+FROM (SELECT array_agg(id) AS ids, array_agg(family) AS families FROM families) AS found,
+    (SELECT array_agg(name) AS streams FROM serialised) AS held
 """
 """Executions first, all writers in one order: some operations come to the execution by its approval, others the other
 way round. With an execution its parent, which its end answers, while a parent's end withdraws its children: ids sort by
-the database's time, so a parent is locked before its children by either. The time is that of the row made of the
-aggregates, so it is read when all are locked.
+the database's time, so a parent is locked before its children by either. The streams of what is locked come with it, in
+the order of _SERIALISE. The time is that of the row made of the aggregates, so it is read when all are locked.
 """
 
 
@@ -78,6 +86,7 @@ class PostgresConnection:
     def __init__(self, raw: Any) -> None:
         self._raw = raw
         self._savepoint: Literal["kept", "clean"] = "clean"
+        self._serialised: set[str] = set()
         self.ahead = 0
         """Microseconds that the database's clock is ahead of this process's."""
 
@@ -120,30 +129,25 @@ class PostgresConnection:
         return self._await(self._raw.fetch(compiled.sql, *compiled.positional(binds)))
 
     def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
-        """One round trip: rows come back in one list, so each says by its last column whose it is."""
-        if len(binds) == 1:
-            return [self.rows(q, binds[0])]
-        if not q.returns:
-            if q.columns is None:
-                return [self.rows(q, one) for one in binds]
-            self.insert(q, binds)
-            return [()] * len(binds)
-        compiled = q.numbered("postgresql")
-        numbered = [compiled.positional({**one, NUMBER: number}) for number, one in enumerate(binds)]
-        answers: list[list[Sequence[Any]]] = [[] for _ in binds]
-        for row in self._await(self._raw.fetchmany(compiled.sql, numbered)):
-            answers[row[-1]].append(row[:-1])
-        return answers
+        if q.returns or q.columns:
+            return self._await(fetch_each(self._raw, q, binds))
+        return [self.rows(q, one) for one in binds]
 
     def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
-        compiled = q.compiled("postgresql")
-        self._await(self._raw.executemany(compiled.sql, [compiled.positional(row) for row in rows]))
+        self._await(insert(self._raw, q, rows))
 
     def serialise(self, names: Iterable[str]) -> None:
-        self._await(self._raw.fetch(_SERIALISE, list(names)))
+        names = set(names) - self._serialised
+        if names:
+            self._await(self._raw.fetch(_SERIALISE, list(names)))
 
     def lock(self, ids: Iterable[str]) -> tuple[int, Mapping[str, str]]:
-        now, found, families = self._await(self._raw.fetchrow(_LOCK, list(ids)))
+        wanted = list(ids)
+        if wanted:
+            now, found, families, streams = self._await(self._raw.fetchrow(_LOCK, wanted))
+        else:
+            now, found, families, streams = self._await(self._raw.fetchval(NOW)), None, None, None
+        self._serialised = set(streams or ())
         self.ahead = now - time.time_ns() // 1000
         return now, dict(zip(found or (), families or (), strict=True))
 

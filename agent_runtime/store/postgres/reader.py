@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy.engine import URL
 
+from agent_runtime.errors import InvalidRequest
 from agent_runtime.store.faults import ConnectionLost
 from agent_runtime.store.postgres.connecting import READING, arguments
 from agent_runtime.store.postgres.faults import CONNECT_WITHIN, in_our_words, is_drivers, unreachable
+from agent_runtime.store.postgres.fetching import fetch_each
 from agent_runtime.store.statement import Q
+from agent_runtime.store.transaction import Rows
 
 R = TypeVar("R")
 
 CONNECTIONS = 8
-"""Reads that run at once; more wait."""
+"""Statements that run at once; more wait."""
+
+_Asked = tuple[dict[str, Any], asyncio.Future[Rows]]
 
 
 class PostgresReader:
-    """A read whose connection broke is run once more on another."""
+    """Reads with the same statement that are asked at the same time share a round trip.
+
+    A read whose connection broke is run once more on another.
+    """
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._asked: dict[Q[Any], list[_Asked]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(CONNECTIONS)
 
     @classmethod
     async def open(cls, url: URL) -> PostgresReader:
@@ -39,25 +51,61 @@ class PostgresReader:
         return cls(pool)
 
     async def all(self, q: Q[R], binds: dict[str, Any]) -> list[R]:
-        compiled = q.compiled("postgresql")
-        parameters = compiled.positional(binds)
-        try:
-            rows = await self._fetch(compiled.sql, parameters)
-        except ConnectionLost:
-            await self._pool.expire_connections()  # what broke one is likely to have broken the others
-            rows = await self._fetch(compiled.sql, parameters)
-        return [q.row(*row) for row in rows]
+        asked = self._asked.get(q)
+        if asked is None or not q.returns:
+            asked = self._asked[q] = []
+            sending = asyncio.create_task(self._send(q, asked))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
+        answer: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
+        asked.append((binds, answer))
+        return [q.row(*row) for row in await answer]
 
     async def close(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
+                await asyncio.gather(*self._sending, return_exceptions=True)
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
-    async def _fetch(self, sql: str, parameters: list[Any]) -> Any:
+    async def _send(self, q: Q[Any], asked: list[_Asked]) -> None:
+        """Answers those who have asked when a connection is free."""
         try:
-            return await self._pool.fetch(sql, *parameters)
+            async with self._places:
+                if self._asked.get(q) is asked:
+                    del self._asked[q]
+                try:
+                    answers = await self._fetch(q, [binds for binds, _ in asked])
+                except InvalidRequest:
+                    if len(asked) == 1:
+                        raise
+                    answers = None
+            if answers is None:  # one of them sent what cannot be stored
+                await asyncio.gather(*(self._send(q, [one]) for one in asked))
+                return
+            for (_, answer), rows in zip(asked, answers, strict=True):
+                if not answer.done():
+                    answer.set_result(rows)
+        except Exception as error:  # noqa: BLE001 - handed to whoever awaits the rows
+            for _, answer in asked:
+                if not answer.done():
+                    answer.set_exception(error)
+        finally:
+            for _, answer in asked:
+                answer.cancel()
+
+    async def _fetch(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
+        try:
+            return await self._fetch_once(q, binds)
+        except ConnectionLost:
+            await self._pool.expire_connections()  # what broke one is likely to have broken the others
+            return await self._fetch_once(q, binds)
+
+    async def _fetch_once(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
+        try:
+            async with self._pool.acquire() as link:
+                return await fetch_each(link, q, binds)
         except Exception as error:
             if not is_drivers(error):
                 raise
