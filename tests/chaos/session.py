@@ -12,8 +12,8 @@ from agent_runtime.core.execution import Execution
 from agent_runtime.store.database import Database
 
 Stop = int | str | None
-"""A boundary by its number from 1 (0: before anything), by its name ("before X" or "after X", an operation or a tool), or
-none.
+"""A boundary by its number from 1 (0: before anything), by its name ("before X" or "after X": an operation or a tool),
+or none.
 """
 
 SESSION: contextvars.ContextVar[Session] = contextvars.ContextVar("session")
