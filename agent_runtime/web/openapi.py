@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Literal
@@ -19,7 +20,6 @@ from agent_runtime.web.endpoint import AnyEndpoint, Endpoint, nothing
 from agent_runtime.web.forms import FORM
 from agent_runtime.web.problems import MEDIA_TYPE
 
-DOCUMENT = web.AppKey("openapi", str)
 _PLACES = {
     "target": "an agent's name, or `agent.reasoner`",
     "execution_id": "an execution's id",
@@ -28,8 +28,23 @@ _PLACES = {
 }
 
 
+class Document:
+    """The document of `endpoints`; written when it is first asked for, as few servers are and it takes a while."""
+
+    def __init__(self, endpoints: Sequence[AnyEndpoint]) -> None:
+        self._endpoints = endpoints
+
+    @cached_property
+    def text(self) -> str:
+        """As JSON."""
+        return _written(self._endpoints)
+
+
+DOCUMENT = web.AppKey("openapi", Document)
+
+
 async def shown(request: web.Request, identity: Identity, _: None) -> web.StreamResponse:
-    return web.Response(text=request.app[DOCUMENT], content_type="application/json")
+    return web.Response(text=request.app[DOCUMENT].text, content_type="application/json")
 
 
 ENDPOINTS = (
@@ -45,8 +60,12 @@ ENDPOINTS = (
 )
 
 
-def document(endpoints: Sequence[AnyEndpoint]) -> str:
-    """The document of `endpoints`, as JSON text."""
+def document(endpoints: Sequence[AnyEndpoint]) -> Document:
+    """The document of `endpoints`."""
+    return Document(endpoints)
+
+
+def _written(endpoints: Sequence[AnyEndpoint]) -> str:
     schemas = _schemas(endpoints)
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:

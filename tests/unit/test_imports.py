@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 SLOW = ("openai", "aiohttp", "alembic", "asyncpg", "typer", "slack_sdk", "slack_bolt", "jinja2", "yarl")
 STORE = ("sqlalchemy", "aiosqlite", "apscheduler")
@@ -34,3 +37,10 @@ def test_a_program_on_sqlite_imports_nothing_of_postgresql() -> None:
 
 def test_a_program_on_a_server_imports_no_database() -> None:
     assert imported_by(ON_A_SERVER).isdisjoint({*SLOW, *STORE})
+
+
+def test_where_slack_is_not_configured_nothing_of_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SLACK_")]:
+        monkeypatch.delenv(name)
+    opened = "from agent_runtime.replica import configured_surfaces; assert configured_surfaces(None) == []"
+    assert imported_by(opened).isdisjoint({"slack_bolt", "slack_sdk", "aiohttp"})
