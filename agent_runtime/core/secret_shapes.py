@@ -8,6 +8,7 @@ word starts, so that long hostile texts cost linear time.
 
 from __future__ import annotations
 
+import functools
 import re
 
 REDACTED = "[redacted]"
@@ -35,11 +36,11 @@ _TOKENS = "|".join(
         r"eyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*",  # JSON Web Token
     )
 )
-_WHOLE = re.compile(f"{_WORD_START}(?:{_TOKENS})")
+_WHOLE = f"{_WORD_START}(?:{_TOKENS})"
 
 _LINE_BREAK = r"(?:\\r|\\n|\s){0,8}"
 _KEY_LABEL = r"(?:RSA |DSA |EC |OPENSSH |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----"
-_KEY_BLOCK = re.compile(
+_KEY_BLOCK = (
     rf"-----BEGIN {_KEY_LABEL}(?:{_LINE_BREAK}[A-Za-z0-9+/=]{{24,}})*"
     rf"(?:(?:{_LINE_BREAK}[A-Za-z0-9+/=]{{1,24}})?{_LINE_BREAK}-----END {_KEY_LABEL})?"
 )
@@ -51,40 +52,58 @@ _NAME = (
 _URL_USER = r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@?#]*:"
 _SCHEME = rf"{_WORD_START}(?:bearer|basic)\s{{1,4}}"
 
-_ON_CARDS = (
-    re.compile(r"(https://hooks\.slack\.com/)[A-Za-z]+/[A-Za-z0-9/_-]+"),
-    re.compile(rf"({_URL_USER})[A-Za-z0-9._~%!$&+=-]{{1,200}}(?=@)"),
-    re.compile(
-        rf"({_SCHEME})(?=[A-Za-z._~+-]*[0-9=])[A-Za-z0-9+~_-][A-Za-z0-9._~+=-]{{15,}}",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        rf"""({_WORD_START}(?:--{_NAME}[ =]|{_NAME}=|{_NAME}["']:[ ]?)["']?)"""
-        r"[A-Za-z0-9_.~!@#$%^+-]{1,200}",
-        re.IGNORECASE,
-    ),
-)
-
 _VALUE = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s"',;&<>(){}\[\]]+)"""
-_IN_LOGS = (
-    re.compile(rf"({_URL_USER})[^\s/@]+(?=@)"),
-    re.compile(rf"({_SCHEME})(?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/=-]{{8,}}", re.IGNORECASE),
-    re.compile(
-        rf"""({_WORD_START}(?:proxy-)?authorization["']?\s{{0,4}}[=:]\s{{0,4}}["']?)"""
-        r"""(?:[A-Za-z-]{1,20}[ \t]{1,4})?[^\s"',;&]+""",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        rf"""({_WORD_START}(?:set-)?cookie["']?\s{{0,4}}[=:]\s{{0,4}}["']?)"""
-        r"""(?:[^\s;="']+=[^\s;"']*(?:;[ \t]*)?)+""",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        rf"({_WORD_START}(?:--{_NAME}[ \t]{{1,4}}|"
-        rf"""(?:--)?{_NAME}(?:\\?["'])?\s{{0,4}}[=:]\s{{0,4}})){_VALUE}""",
-        re.IGNORECASE,
-    ),
-)
+
+
+@functools.cache
+def _on_cards() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Patterns and what stands in their place; compiled when a text is first looked at, as that takes a while."""
+    kept = rf"\1{REDACTED}"
+    return (
+        (re.compile(_KEY_BLOCK), REDACTED),
+        (re.compile(_WHOLE), REDACTED),
+        (re.compile(r"(https://hooks\.slack\.com/)[A-Za-z]+/[A-Za-z0-9/_-]+"), kept),
+        (re.compile(rf"({_URL_USER})[A-Za-z0-9._~%!$&+=-]{{1,200}}(?=@)"), kept),
+        (
+            re.compile(
+                rf"({_SCHEME})(?=[A-Za-z._~+-]*[0-9=])[A-Za-z0-9+~_-][A-Za-z0-9._~+=-]{{15,}}",
+                re.IGNORECASE,
+            ),
+            kept,
+        ),
+        (
+            re.compile(
+                rf"""({_WORD_START}(?:--{_NAME}[ =]|{_NAME}=|{_NAME}["']:[ ]?)["']?)"""
+                r"[A-Za-z0-9_.~!@#$%^+-]{1,200}",
+                re.IGNORECASE,
+            ),
+            kept,
+        ),
+    )
+
+
+@functools.cache
+def _in_logs() -> tuple[re.Pattern[str], ...]:
+    """What a log line hides beside what a card does; of each match the first group is kept."""
+    return (
+        re.compile(rf"({_URL_USER})[^\s/@]+(?=@)"),
+        re.compile(rf"({_SCHEME})(?=[A-Za-z._~+/-]*[0-9=])[A-Za-z0-9._~+/=-]{{8,}}", re.IGNORECASE),
+        re.compile(
+            rf"""({_WORD_START}(?:proxy-)?authorization["']?\s{{0,4}}[=:]\s{{0,4}}["']?)"""
+            r"""(?:[A-Za-z-]{1,20}[ \t]{1,4})?[^\s"',;&]+""",
+            re.IGNORECASE,
+        ),
+        re.compile(
+            rf"""({_WORD_START}(?:set-)?cookie["']?\s{{0,4}}[=:]\s{{0,4}}["']?)"""
+            r"""(?:[^\s;="']+=[^\s;"']*(?:;[ \t]*)?)+""",
+            re.IGNORECASE,
+        ),
+        re.compile(
+            rf"({_WORD_START}(?:--{_NAME}[ \t]{{1,4}}|"
+            rf"""(?:--)?{_NAME}(?:\\?["'])?\s{{0,4}}[=:]\s{{0,4}})){_VALUE}""",
+            re.IGNORECASE,
+        ),
+    )
 
 
 def redact_text(text: str) -> str:
@@ -93,15 +112,13 @@ def redact_text(text: str) -> str:
     Names, hosts and user names around a secret stay, so that the line still says what it is about.
     """
     text = redact_shown(text)
-    for pattern in _IN_LOGS:
+    for pattern in _in_logs():
         text = pattern.sub(rf"\1{REDACTED}", text)
     return text
 
 
 def redact_shown(text: str) -> str:
     """`text` for a card: as `redact_text`, but nothing is masked that could be part of a command."""
-    text = _KEY_BLOCK.sub(REDACTED, text)
-    text = _WHOLE.sub(REDACTED, text)
-    for pattern in _ON_CARDS:
-        text = pattern.sub(rf"\1{REDACTED}", text)
+    for pattern, instead in _on_cards():
+        text = pattern.sub(instead, text)
     return text
