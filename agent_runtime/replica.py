@@ -48,7 +48,7 @@ class Replica:
         settings: checked settings.
         env_file: a `.env` file for settings of surfaces that the environment leaves out.
         model: what answers the agents' turns; the chat API by default.
-        surfaces: whether what is installed and configured to show approvals is opened.
+        surfaces: whether what is installed and configured to show approvals is opened; or what creates those that are.
         callbacks: whether outside agents' callbacks are sent from here also where nothing is signed; a server does.
         clock: epoch microseconds (SQLite only); for tests.
 
@@ -61,14 +61,14 @@ class Replica:
         *,
         env_file: str | None = None,
         model: Model | None = None,
-        surfaces: bool = True,
+        surfaces: bool | Sequence[Callable[[Database], Surface]] = True,
         callbacks: bool = False,
         clock: Any = system_clock,
     ) -> None:
         self.settings = settings
         self._env_file = env_file
         self._model = model
-        self._with_surfaces = surfaces
+        self._surfaces = surfaces
         self._callbacks = callbacks
         self._clock = clock
         self.webhooks: Webhooks | None = None
@@ -79,7 +79,7 @@ class Replica:
 
     async def __aenter__(self) -> Self:
         failpoints.arm_from_environment()
-        configured = configured_surfaces(self._env_file) if self._with_surfaces else []
+        configured = configured_surfaces(self._env_file) if self._surfaces is True else self._surfaces or ()
         checkpoints = load_policy_file(self.settings.checkpoints).checkpoints  # a wrong one opens no database
         async with AsyncExitStack() as opening:
             self.database = await opening.enter_async_context(

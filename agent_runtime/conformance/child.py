@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from agent_runtime.conformance.agents import Model, agent
 from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.reasoners import reasoners
 from agent_runtime.engine.worker import PARKED_AT_MOST
-from agent_runtime.replica import Replica
+from agent_runtime.replica import Replica, configured_surfaces
 from agent_runtime.settings import Settings
+from agent_runtime.store.database import Database
+from agent_runtime.surface import Surface
 from agent_runtime.web.app import create_app
 
 
@@ -29,7 +32,7 @@ from agent_runtime.web.app import create_app
 class Wanted:
     """What a server process is to be. `failpoints` as `agent_runtime.failpoints.arm` takes them; `parked` is how many
     coroutines it keeps in memory. With an `environment` the surfaces that it sets up are opened, and `channels` are
-    where cards are shown.
+    where cards are shown; `unpaced`: as fast as they can be, not as fast as Slack takes them.
     """
 
     number: int
@@ -43,6 +46,7 @@ class Wanted:
     parked: int = PARKED_AT_MOST
     environment: Mapping[str, str] = field(default_factory=dict)
     channels: Sequence[str] = ()
+    unpaced: bool = False
 
     def as_line(self) -> str:
         return json.dumps(asdict(self)) + "\n"
@@ -65,7 +69,7 @@ async def _serve(wanted: Wanted, told: int, lifeline: int) -> None:
     asyncio.get_running_loop().add_reader(lifeline, os._exit, 0)
     failpoints.arm(wanted.failpoints)
     settings = _settings(wanted)
-    async with Replica(settings, model=Model(), surfaces=bool(wanted.environment)) as replica:
+    async with Replica(settings, model=Model(), surfaces=_surfaces(wanted)) as replica:
         ledger = Ledger(Path(wanted.ledger))
         working = agent(ledger, takes=wanted.takes, version=wanted.tool_version, channels=wanted.channels)
         await replica.deploy(working, reasoners(ledger))
@@ -84,6 +88,18 @@ async def _serve(wanted: Wanted, told: int, lifeline: int) -> None:
         ready = {"number": wanted.number, "port": runner.addresses[0][1], "worker": replica.worker.worker_id}
         os.write(told, (json.dumps(ready) + "\n").encode())
         await asyncio.Event().wait()
+
+
+def _surfaces(wanted: Wanted) -> Sequence[Callable[[Database], Surface]]:
+    """What the environment sets up."""
+    configured = configured_surfaces(None) if wanted.environment else []
+    return [functools.partial(_unpaced, create) for create in configured] if wanted.unpaced else configured
+
+
+def _unpaced(create: Callable[[Database], Surface], database: Database) -> Surface:
+    surface = create(database)
+    surface.notifier.interval = 0.0
+    return surface
 
 
 def _settings(wanted: Wanted) -> Settings:

@@ -132,10 +132,11 @@ class CrashRun:
         self._tell("nothing is killed any more; what is left comes to its end")
         began = time.monotonic()
         server = await self.fork()
-        working = asyncio.create_task(self.people.work(server.url))
+        working = self._working(server, Course())
         within = DRAINED_WITHIN + 0.1 * len(self.people.wanted)
         await until(lambda: self.all_done(server.url), within=within)  # what has not is told by the reading
-        await stopped(working)
+        if working is not None:
+            await stopped(working)
         await self.zygote.kill(server)
         return time.monotonic() - began
 

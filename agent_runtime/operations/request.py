@@ -17,7 +17,7 @@ from agent_runtime.core.principal import SYSTEM, Actor, Via
 from agent_runtime.core.shown import masked
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.announce import announce, news_of_request
-from agent_runtime.store.approvals import INSERT_APPROVAL
+from agent_runtime.store.approvals import INSERT_APPROVAL, TOUCH_APPROVAL
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import GET_EXECUTION
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
@@ -149,9 +149,18 @@ def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, A
     )
     if policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    if question.supersedes is not None:
+        _show_superseded(tx, question.supersedes)
     announce(tx, approval, news_of_request(approval))
     tx.wake("approvals")
     return approval
+
+
+def _show_superseded(tx: Tx, approval_request_id: str) -> None:
+    """The card of the question before says that a newer one stands for the call."""
+    before = tx.run(TOUCH_APPROVAL, b_id=approval_request_id)
+    if before is not None and before.policy.notified:
+        enqueue(tx, APPROVAL_CARD, approval_request_id)
 
 
 def _arguments(approval: ApprovalRequest, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from agent_runtime.store.outbox import APPROVAL_CARD, DUE_DELIVERIES
 from agent_runtime.store.schema import approvals, steps
 from agent_runtime.store.statement import Q
 from tests.clock import Clock
-from tests.flow import AGENT, APPROVE, POLICY, REJECT, Flow, free, gated
+from tests.flow import AGENT, APPROVE, POLICY, REJECT, Flow, approval_of, free, gated
 from tests.samples import reviewer
 
 EDITS = replace(POLICY, allow_edits=True)
@@ -342,6 +342,20 @@ async def test_an_unknown_outcome_is_asked_and_the_question_does_not_end_by_itse
     assert (await flow.execution()).open_approvals == 1
     with pytest.raises(LostClaim):
         await flow.start_call()
+
+
+async def test_the_card_before_says_that_a_newer_one_asks(database: Database, clock: Clock) -> None:
+    flow = await Flow.asked(database, gated(policy=replace(POLICY, notified=True)))
+    await flow.resolve()
+    await flow.claim()
+    started = await flow.start_call()
+    before = await flow.approval()
+    due = {"b_now": clock.now, "b_limit": 100}
+    shown = {row.outbox_id for row in await database.all(DUE_DELIVERIES, **due)}
+    await database.write(ask_in_doubt, flow.held, started, "its process died", Defaults())
+    repainted = [row.subject for row in await database.all(DUE_DELIVERIES, **due) if row.outbox_id not in shown]
+    assert repainted.count(before.approval_request_id) == 1
+    assert (await approval_of(database, before.approval_request_id)).version > before.version
 
 
 async def test_a_free_call_in_doubt_is_asked_of_the_environments_reviewers(database: Database) -> None:
