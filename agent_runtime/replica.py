@@ -26,7 +26,8 @@ from agent_runtime.operations.policy import note_policy
 from agent_runtime.operations.start import Start, Started, start
 from agent_runtime.policy_file import load_policy_file, policy_in_force
 from agent_runtime.settings import Settings
-from agent_runtime.store.database import Database, system_clock
+from agent_runtime.store.clock import system_clock
+from agent_runtime.store.database import Database
 
 if TYPE_CHECKING:
     from agent_runtime.delivery.webhooks import Webhooks

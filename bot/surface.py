@@ -13,6 +13,7 @@ from typing import Any, Self
 import structlog
 from aiohttp import web
 
+from agent_runtime.core.duration import SECOND
 from agent_runtime.core.policy import Approval
 from agent_runtime.core.principal import Actor
 from agent_runtime.policy_file import load_policy_file
@@ -63,7 +64,7 @@ class SlackSurface:
         )
         self._app = bolt_app(self._context)
         self._socket = SocketMode(self._client, partial(dispatch, self._app), settings.slack_connections)
-        self._http = self._http_mode()
+        self._http = self._http_mode(database)
 
     @classmethod
     def configured(cls, *, env_file: str | None = None, **arguments: Any) -> Callable[[Database], Self] | None:
@@ -158,9 +159,12 @@ class SlackSurface:
             return Workspace()
         return Workspace(self._identity.team_id, self._identity.bot_user_id, self._directory.handles)
 
-    def _http_mode(self) -> HttpMode | None:
+    def _http_mode(self, database: Database) -> HttpMode | None:
+        """What Slack signed is fresh by the database's time: this process's clock may be off."""
         secret = self.settings.slack_signing_secret
-        return None if secret is None else HttpMode(self._app, Gate(secret.get_secret_value(), time.time))
+        if secret is None:
+            return None
+        return HttpMode(self._app, Gate(secret.get_secret_value(), lambda: database.clock() / SECOND))
 
 
 def missing_scopes(identity: Identity) -> set[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import email.utils
-import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,8 +12,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from agent_runtime.core.addresses import refusal_of_callback, refusal_of_url
+from agent_runtime.core.duration import SECOND
 from agent_runtime.core.standard_webhooks import HEADERS, signature
 from agent_runtime.delivery.guard import Blocked, guarded_connector
+from agent_runtime.store.clock import system_clock
 
 TOTAL_TIMEOUT = 10.0
 """Seconds for one delivery, from the look-up of the name to the status line."""
@@ -47,13 +48,19 @@ class Message:
 class Sender:
     """Two ways out: to the operator's receivers as they are, and to callers' callbacks on the public internet.
 
-    `key` signs (None: unsigned), `allowed_hosts` are callback hosts that may be private. A context manager.
+    `key` signs (None: unsigned), `allowed_hosts` are callback hosts that may be private, `clock` (epoch microseconds)
+    is the time that is signed: the database's, as this process's may be off. A context manager.
     """
 
     def __init__(
-        self, key: bytes | None, allowed_hosts: Collection[str] = (), resolver: AbstractResolver | None = None
+        self,
+        key: bytes | None,
+        allowed_hosts: Collection[str] = (),
+        resolver: AbstractResolver | None = None,
+        clock: Callable[[], int] = system_clock,
     ) -> None:
         self._key = key
+        self._clock = clock
         self._allowed = frozenset(allowed_hosts)
         self._resolver = resolver
 
@@ -91,7 +98,7 @@ class Sender:
             async with session.post(
                 url, data=message.body, headers=self._headers(message), allow_redirects=False
             ) as response:
-                return _taken(response)  # the answer's body is never read
+                return _taken(response, self._clock() / SECOND)  # the answer's body is never read
         except Blocked as error:
             raise Refused(str(error)) from error
         except TimeoutError as error:
@@ -104,7 +111,7 @@ class Sender:
             raise NotTaken(type(error).__name__) from error
 
     def _headers(self, message: Message) -> dict[str, str]:
-        timestamp = str(int(time.time()))
+        timestamp = str(self._clock() // SECOND)
         message_id, sent_at, signed = HEADERS
         headers = {
             "Content-Type": "application/json",
@@ -117,25 +124,36 @@ class Sender:
         return headers
 
 
-def _taken(response: aiohttp.ClientResponse) -> int:
+def _taken(response: aiohttp.ClientResponse, now: float) -> int:
     if 200 <= response.status < 300:
         return response.status
     if response.status == _GONE:
         raise Refused("the receiver answered 410: it is gone")
     redirect = "; redirects are not followed" if 300 <= response.status < 400 else ""
-    raise NotTaken(f"the receiver answered {response.status}{redirect}", _retry_after(response))
+    raise NotTaken(f"the receiver answered {response.status}{redirect}", _retry_after(response, now))
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Retry-After in seconds (RFC 9110, 10.2.3: seconds or a date); None where there is none that can be read."""
+def _retry_after(response: aiohttp.ClientResponse, now: float) -> float | None:
+    """Retry-After in seconds (RFC 9110, 10.2.3: seconds or a date); None where there is none that can be read.
+
+    A date is by the receiver's clock, which the answer's own Date tells; `now` (epoch seconds) where it tells none.
+    """
     given = response.headers.get("Retry-After", "").strip()
     if given.isascii() and given.isdigit():
         return min(float(given), LONGEST_RETRY_AFTER)
+    at = _date(given)
+    if at is None:
+        return None
+    said = _date(response.headers.get("Date", ""))
+    return min(max(0.0, at - (now if said is None else said)), LONGEST_RETRY_AFTER)
+
+
+def _date(text: str) -> float | None:
+    """An HTTP date as epoch seconds; None where it is none."""
     try:
-        at = email.utils.parsedate_to_datetime(given).timestamp()
+        return email.utils.parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(0.0, at - time.time()), LONGEST_RETRY_AFTER)
 
 
 def _reason(error: aiohttp.ClientError) -> str:

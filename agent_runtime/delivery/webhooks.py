@@ -219,7 +219,7 @@ class Webhooks:
 @asynccontextmanager
 async def webhooks(database: Database, settings: Settings) -> AsyncIterator[Webhooks]:
     """What delivers them as the settings say; closes its connections at the end. Raises InvalidSetting."""
-    async with Sender(signing_key(settings), settings.callback_hosts) as sender:
+    async with Sender(signing_key(settings), settings.callback_hosts, clock=database.clock) as sender:
         yield Webhooks(database, sender, settings.notify_urls, round(settings.notify_give_up_hours * HOUR))
 
 

@@ -1,10 +1,14 @@
-"""The clockwork: one interval that wakes the sweep; the only importer of `apscheduler`. Rows are the truth."""
+"""The clockwork: one interval that wakes the sweep; the only importer of `apscheduler`. Rows are the truth.
+
+APScheduler goes by the host's clock. Put back, that would keep the interval from coming for as long, so the event loop,
+whose clock nobody sets, looks after it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -36,13 +40,17 @@ class Clockwork:
         )
         self._scheduler.add_listener(_report, EVENT_JOB_ERROR)
         self._tick: asyncio.Task[None] | None = None
+        self._looking: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._scheduler.add_job(self.tick, "interval", seconds=EVERY, next_run_time=datetime.now(UTC), id="sweep")
         self._scheduler.start()
+        self._look()
 
     async def stop(self) -> None:
         """Lets a tick that runs finish; then nothing more is woken."""
+        if self._looking is not None:
+            self._looking.cancel()
         self._scheduler.remove_all_jobs()
         if self._tick is not None and not self._tick.done():
             await asyncio.gather(self._tick, return_exceptions=True)
@@ -52,6 +60,15 @@ class Clockwork:
         """One turn: what time brought, claims of the dead, then everybody who polls."""
         self._tick = asyncio.ensure_future(self._turn())
         await asyncio.shield(self._tick)
+
+    def _look(self) -> None:
+        """Has the next tick come now where it is further away than it ever is by itself."""
+        self._looking = asyncio.get_running_loop().call_later(EVERY, self._look)
+        now = datetime.now(UTC)
+        for job in self._scheduler.get_jobs():
+            if job.next_run_time is not None and job.next_run_time - now > timedelta(seconds=2 * EVERY):
+                log.warning("the host's clock was put back", seconds=round((job.next_run_time - now).total_seconds()))
+                job.modify(next_run_time=now)
 
     async def _turn(self) -> None:
         while (await self._database.write(sweep, self._defaults)).more:

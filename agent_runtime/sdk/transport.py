@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,9 @@ from agent_runtime.sdk.wire import raise_refusal
 Answer = dict[str, Any]
 
 RETRIES = (0.1, 0.5, 2.0)
-"""Pauses in seconds before a request is sent again where the server was away; what is not idempotent is sent once."""
+"""Pauses in seconds before a request is sent again where the server was away, each at random up to a half longer or
+shorter, so that clients whose server comes back do not all come back with it; what is not idempotent is sent once.
+"""
 
 
 class Transport:
@@ -62,7 +65,7 @@ class Transport:
             except CountersignError as error:
                 if not may_pass(error):
                     raise
-                await asyncio.sleep(pause)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
         return await self._exchange(method, path, **options)
 
     async def _exchange(self, method: str, path: str, **options: Any) -> Answer:

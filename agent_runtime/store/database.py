@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ from sqlalchemy.engine import URL
 
 from agent_runtime import failpoints
 from agent_runtime.errors import Overloaded, StoreUnavailable
+from agent_runtime.store.clock import since_start, system_clock
 from agent_runtime.store.figures import Figures
 from agent_runtime.store.intake import Request
 from agent_runtime.store.migrate import prepare_postgres, prepare_sqlite
@@ -30,11 +30,6 @@ ADMITTED = 10_000
 """Writes that may wait at once; past it `Overloaded` is raised, so that a flood is answered and memory stays
 bounded.
 """
-
-
-def system_clock() -> int:
-    """Epoch microseconds."""
-    return time.time_ns() // 1000
 
 
 class Writer(Protocol):
@@ -165,7 +160,7 @@ class Database:
         self._writer = writer = await PostgresWriter.open(self.url, self._answer)
         self._parts.push_async_callback(writer.close)
         if self.clock is system_clock:
-            self.clock = lambda: system_clock() + writer.ahead
+            self.clock = lambda: since_start() + writer.ahead
 
     def _answer(self, batch: list[Request]) -> None:
         self.figures.add(batch)

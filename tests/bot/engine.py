@@ -17,7 +17,8 @@ from agent_runtime.operations.resolve import Resolution, resolve
 from agent_runtime.operations.start import Start, start
 from agent_runtime.operations.sweep import sweep
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION
-from agent_runtime.store.database import Database, system_clock
+from agent_runtime.store.clock import system_clock
+from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION, OF_CONVERSATION, claim_queued
 from agent_runtime.store.steps import GET_STEP, JOURNAL
 from bot.surface import SlackSurface

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy.util import await_only
 
 from agent_runtime.errors import StoreUnavailable
+from agent_runtime.store.clock import since_start
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.postgres.faults import in_our_words, is_drivers
 from agent_runtime.store.postgres.fetching import fetch_each, insert
@@ -88,7 +88,7 @@ class PostgresConnection:
         self._savepoint: Literal["kept", "clean"] = "clean"
         self._serialised: set[str] = set()
         self.ahead = 0
-        """Microseconds that the database's clock is ahead of this process's."""
+        """Microseconds between the database's time and `since_start()`, which no step of this process's clock moves."""
 
     def begin(self, *, patient: bool) -> None:
         wait = PATIENT if patient else BRIEF
@@ -148,7 +148,7 @@ class PostgresConnection:
         else:
             now, found, families, streams = self._await(self._raw.fetchval(NOW)), None, None, None
         self._serialised = set(streams or ())
-        self.ahead = now - time.time_ns() // 1000
+        self.ahead = now - since_start()
         return now, dict(zip(found or (), families or (), strict=True))
 
     def _await(self, answer: Awaitable[T]) -> T:

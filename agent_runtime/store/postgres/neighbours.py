@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import secrets
 from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any
@@ -94,7 +95,7 @@ class PostgresNeighbours:
                 link = await self._listen()
             except StoreUnavailable:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ending.wait(), pause)
+                    await asyncio.wait_for(self._ending.wait(), pause * random.uniform(0.5, 1.0))  # noqa: S311
                 pause = min(LAST_PAUSE, pause * 2)
             else:
                 self.tell([EVERYTHING])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.batch import commit
+from agent_runtime.store.clock import since_start
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.intake import Intake, Request
 from agent_runtime.store.postgres.connecting import WRITING, connect, disconnect
@@ -40,7 +41,7 @@ class PostgresWriter:
 
     def __init__(self, url: URL, answered: Callable[[list[Request]], None]) -> None:
         self.ahead = 0
-        """Microseconds that the database's clock is ahead of this process's, as the last transaction found."""
+        """Microseconds between the database's time and `since_start()`, as the last transaction found."""
         self._url = url
         self._answered = answered
         self._intake = Intake()
@@ -52,7 +53,7 @@ class PostgresWriter:
         """Raises StoreUnavailable where no connection can be had."""
         writer = cls(url, answered)
         first = await writer._connect()
-        writer.ahead = await first.fetchval(NOW) - time.time_ns() // 1000
+        writer.ahead = await first.fetchval(NOW) - since_start()
         for number in range(WRITERS):
             working = writer._work(first if number == 0 else None)
             writer._working.append(asyncio.create_task(working, name=f"countersign-writer-{number + 1}"))
@@ -120,8 +121,9 @@ class PostgresWriter:
         return link
 
     async def _rest(self, pause: float) -> None:
+        """Shortened at random, so that replicas whose database comes back do not all come back with it."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), pause)
+            await asyncio.wait_for(self._closing.wait(), pause * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _refuse(self, batch: list[Request], error: StoreUnavailable) -> None:
         """Answers with `error` what has no answer yet."""
