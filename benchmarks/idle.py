@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from pathlib import Path
 
@@ -29,10 +28,8 @@ async def measure(folder: Path, parked: int, seconds: float, settles_in: float =
     await parked_file(folder / "idle.db", parked)
     product = await Product.open(f"sqlite+aiosqlite:///{folder / 'idle.db'}")
     await asyncio.sleep(settles_in)
-    before, begun = os.times(), time.perf_counter()
+    used, begun = time.process_time(), time.perf_counter()
     await asyncio.sleep(seconds)
-    after = os.times()
-    used = after.user + after.system - before.user - before.system
-    percent = used / (time.perf_counter() - begun) * 100
+    percent = (time.process_time() - used) / (time.perf_counter() - begun) * 100
     await product.close()
     return {"percent of a core": percent}

@@ -20,7 +20,7 @@ from benchmarks.extent import FULL
 from benchmarks.measuring import Figures
 from benchmarks.table import show
 
-ROUNDS = 15 if FULL else 5
+ROUNDS = 15 if FULL else 3
 FLOOR = "what it cannot do without"
 SERVE = "countersign serve, until ready"
 PUBLIC = "from agent_runtime import Agent, AgentRuntime, tool"
