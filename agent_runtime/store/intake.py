@@ -62,6 +62,11 @@ class Intake:
         for _ in range(takers):
             self._queue.put_nowait(None)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty()
+
     async def batch(self) -> list[Request]:
         """What waits, at most BATCH of it; empty at the end."""
         first = await self._queue.get()

@@ -143,7 +143,7 @@ async def test_where_nobody_knows_whether_it_is_recorded_the_journal_is_asked(
         await replica.deploy(steps.app)
         run = Run(live_database, (await begin(replica)).execution_id)
         await steps.begun.wait()
-        setattr(proxy, cut, b"COMMIT\x00")
+        setattr(proxy, cut, b"COMMIT;")
         steps.may_end.set()
         assert await run.output() == ["did one", "did two"]
     assert steps.swallowed == []

@@ -66,7 +66,7 @@ async def test_a_batch_whose_connection_breaks_before_the_commit_is_run_again(pr
 
 
 async def test_a_commit_that_never_arrived_is_not_told_as_a_success(proxied: Database, proxy: Proxy) -> None:
-    proxy.cut_before = b"COMMIT\x00"
+    proxy.cut_before = b"COMMIT;"
     with pytest.raises(OutcomeUnknown, match="may or may not"):
         await proxied.write(insert, "a")
     assert await keys(proxied) == []
@@ -74,7 +74,7 @@ async def test_a_commit_that_never_arrived_is_not_told_as_a_success(proxied: Dat
 
 
 async def test_a_commit_whose_answer_was_lost_is_told_as_unknown(proxied: Database, proxy: Proxy) -> None:
-    proxy.cut_after = b"COMMIT\x00"
+    proxy.cut_after = b"COMMIT;"
     answers = await at_once((proxied, insert, "a"), (proxied, insert_later, "b"))
     assert [type(answer) for answer in answers] == [OutcomeUnknown] * 2
     assert await keys(proxied) == ["a", "b"]

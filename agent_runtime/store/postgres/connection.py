@@ -7,9 +7,10 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy.util import await_only
 
-from agent_runtime.errors import StoreUnavailable
+from agent_runtime.errors import CountersignError, StoreUnavailable
 from agent_runtime.store.clock import since_start
-from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
+from agent_runtime.store.faults import Collision, OutcomeUnknown
+from agent_runtime.store.postgres.connecting import disconnect
 from agent_runtime.store.postgres.faults import in_our_words, is_drivers
 from agent_runtime.store.postgres.fetching import fetch_each, insert
 from agent_runtime.store.statement import Q
@@ -24,6 +25,9 @@ one by one after that; so is whoever waits for a process that was paused.
 
 NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The database's time in epoch microseconds; `extract` is exact (numeric)."""
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SAVEPOINT request"
+_COMMIT = f"COMMIT; {_BEGIN.format(wait=BRIEF)}"
 
 _SERIALISE = """
 SELECT pg_advisory_xact_lock(1131377236, key)
@@ -87,26 +91,45 @@ class PostgresConnection:
         self._raw = raw
         self._savepoint: Literal["kept", "clean"] = "clean"
         self._serialised: set[str] = set()
+        self._begun = False
+        self._spoilt = False
         self.ahead = 0
         """Microseconds between the database's time and `since_start()`, which no step of this process's clock moves."""
 
+    async def measure(self) -> int:
+        """How far `ahead` the database is now."""
+        now: int = await translated(self._raw.fetchval(NOW))
+        return now - since_start()
+
+    async def not_yet(self) -> None:
+        """Nobody came for the transaction that was begun with the last COMMIT: ends it."""
+        if self._begun:
+            self._begun = False
+            await translated(self._raw.execute("ROLLBACK"))
+
     def begin(self, *, patient: bool) -> None:
-        wait = PATIENT if patient else BRIEF
-        settings = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}"
-        self._await(self._raw.execute(f"{settings}; SAVEPOINT request"))
+        """One that was begun with the last COMMIT waits briefly for locks, also where it would be `patient`: where that
+        was too short, the next one is.
+        """
+        if not self._begun:
+            self._await(self._raw.execute(_BEGIN.format(wait=PATIENT if patient else BRIEF)))
+        self._begun = self._spoilt = False
         self._savepoint = "clean"  # the first request's, in the same round trip
 
     def commit(self) -> None:
+        """Begins the next transaction in the same round trip. It holds no lock and no snapshot."""
+        if self._spoilt:  # COMMIT would roll back, and say so where the answer to BEGIN hides it
+            raise StoreUnavailable("a statement of the transaction had failed, so it was rolled back")
         try:
-            status = self._await(self._raw.execute("COMMIT"))
-        except OutcomeUnknown:
+            self._await(self._raw.execute(_COMMIT))
+        except Collision:
             raise
-        except ConnectionLost as error:
+        except CountersignError as error:
             raise OutcomeUnknown() from error
-        if status != "COMMIT":
-            raise StoreUnavailable("the database rolled the transaction back, because a statement in it had failed")
+        self._begun = True
 
     def roll_back(self) -> None:
+        self._begun = False
         if self._raw.is_in_transaction():
             self._await(self._raw.execute("ROLLBACK"))
 
@@ -122,7 +145,7 @@ class PostgresConnection:
 
     def undo(self) -> None:
         self._await(self._raw.execute("ROLLBACK TO SAVEPOINT request"))
-        self._savepoint = "clean"
+        self._savepoint, self._spoilt = "clean", False
 
     def rows(self, q: Q[Any], binds: dict[str, Any]) -> Rows:
         compiled = q.compiled("postgresql")
@@ -151,10 +174,26 @@ class PostgresConnection:
         self.ahead = now - since_start()
         return now, dict(zip(found or (), families or (), strict=True))
 
+    async def close(self) -> None:
+        await disconnect(self._raw)
+
+    def terminate(self) -> None:
+        """Closes it at once."""
+        self._raw.terminate()
+
     def _await(self, answer: Awaitable[T]) -> T:
         try:
-            return await_only(answer)
-        except Exception as error:
-            if not is_drivers(error):
-                raise
-            raise in_our_words(error) from error
+            return await_only(translated(answer))
+        except BaseException:
+            self._spoilt = True
+            raise
+
+
+async def translated(answer: Awaitable[T]) -> T:
+    """What an open connection answers; its errors in our words."""
+    try:
+        return await answer
+    except Exception as error:
+        if not is_drivers(error):
+            raise
+        raise in_our_words(error) from error

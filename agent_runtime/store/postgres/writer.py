@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from sqlalchemy.engine import URL
@@ -14,11 +13,10 @@ from sqlalchemy.util import greenlet_spawn
 
 from agent_runtime.errors import StoreUnavailable
 from agent_runtime.store.batch import commit
-from agent_runtime.store.clock import since_start
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.intake import Intake, Request
-from agent_runtime.store.postgres.connecting import WRITING, connect, disconnect
-from agent_runtime.store.postgres.connection import NOW, PostgresConnection
+from agent_runtime.store.postgres.connecting import WRITING, connect
+from agent_runtime.store.postgres.connection import PostgresConnection
 from agent_runtime.store.postgres.side_by_side import side_by_side
 
 log = structlog.get_logger(__name__)
@@ -28,6 +26,9 @@ WRITERS = 2
 
 FIRST_PAUSE, LAST_PAUSE = 0.05, 1.0
 """Seconds between attempts to reach a database that is away; what waits meanwhile is refused after each."""
+
+EARLY = 1.0
+"""Seconds that a transaction is open before its first request."""
 
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 
@@ -53,7 +54,7 @@ class PostgresWriter:
         """Raises StoreUnavailable where no connection can be had."""
         writer = cls(url, answered)
         first = await writer._connect()
-        writer.ahead = await first.fetchval(NOW) - since_start()
+        writer.ahead = await first.measure()
         for number in range(WRITERS):
             working = writer._work(first if number == 0 else None)
             writer._working.append(asyncio.create_task(working, name=f"countersign-writer-{number + 1}"))
@@ -68,24 +69,27 @@ class PostgresWriter:
         self._intake.end(len(self._working))
         await asyncio.gather(*self._working, return_exceptions=True)
 
-    async def _work(self, link: Any) -> None:
+    async def _work(self, connection: PostgresConnection | None) -> None:
         pause = FIRST_PAUSE
         batch: list[Request] = []
         try:
-            while batch := await self._intake.batch():
+            while True:
+                connection, batch = await self._next_batch(connection)
+                if not batch:
+                    break
                 try:
-                    link = await self._commit(link, batch)
+                    connection = await self._commit(connection, batch)
                     pause = FIRST_PAUSE
                     self._answered(batch)
                 except StoreUnavailable as error:
-                    link = None
+                    connection = None
                     log.warning("the database is away", reason=error.message, seconds=pause)
                     self._refuse([*batch, *self._intake.waiting()], error)
                     batch = []
                     await self._rest(pause)
                     pause = min(LAST_PAUSE, pause * 2)
                 except Exception as error:
-                    link = None
+                    connection = None
                     log.exception("a batch failed unexpectedly")
                     self._refuse(batch, StoreUnavailable(f"the database refused the work: {error!r}"))
                 batch = []
@@ -93,23 +97,40 @@ class PostgresWriter:
             self._refuse(batch, OutcomeUnknown("the process stopped while this was written; look before trying again"))
             raise
         finally:
-            if link is not None:
-                await disconnect(link)
+            if connection is not None:
+                await connection.close()
 
-    async def _commit(self, link: Any, batch: list[Request]) -> Any:
+    async def _next_batch(
+        self, connection: PostgresConnection | None
+    ) -> tuple[PostgresConnection | None, list[Request]]:
+        """What waits; empty at the end. The transaction that was begun with the last COMMIT stays open for a while: as
+        long as an execution moves, its next request follows soon.
+        """
+        if connection is not None and self._intake.empty:
+            try:
+                async with asyncio.timeout(EARLY):
+                    return connection, await self._intake.batch()
+            except TimeoutError:
+                try:
+                    await connection.not_yet()
+                except StoreUnavailable:  # the next batch has a new one
+                    connection.terminate()
+                    connection = None
+        return connection, await self._intake.batch()
+
+    async def _commit(self, connection: PostgresConnection | None, batch: list[Request]) -> PostgresConnection | None:
         """Has the batch answered; returns the connection for the next one, if it still stands.
 
         Raises StoreUnavailable where some of it could not be.
         """
         left, again = batch, False
         while left:
-            link = link or await self._connect()
-            connection = PostgresConnection(link)
+            connection = connection or await self._connect()
             try:
                 await greenlet_spawn(commit, connection, left, side_by_side)
             except BaseException as error:
-                link.terminate()
-                link = None
+                connection.terminate()
+                connection = None
                 left = [request for request in left if not request.answered]
                 if again or not isinstance(error, ConnectionLost):
                     raise
@@ -118,7 +139,7 @@ class PostgresWriter:
             else:
                 self.ahead = connection.ahead
                 break
-        return link
+        return connection
 
     async def _rest(self, pause: float) -> None:
         """Shortened at random, so that replicas whose database comes back do not all come back with it."""
@@ -132,7 +153,7 @@ class PostgresWriter:
                 request.fail(error)
         self._answered(batch)
 
-    async def _connect(self) -> Any:
+    async def _connect(self) -> PostgresConnection:
         link = await connect(self._url, WRITING)
         await link.execute(_DURABLE)
-        return link
+        return PostgresConnection(link)
