@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import web
 
 from agent_runtime.agent import Agent
 from agent_runtime.engine.model import preload
@@ -22,7 +21,7 @@ from agent_runtime.replica import Replica
 from agent_runtime.sdk.logs import keep_quiet
 from agent_runtime.settings import Settings, load
 from agent_runtime.web.app import check_webhook_secret, create_app
-from agent_runtime.web.listening import bind, closed_at_the_end, listen
+from agent_runtime.web.listening import bind, closed_at_the_end, listen, runner_of
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +73,7 @@ async def _served(
             calls=runtime.calls,
             agents=runtime.agents,
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        runner = runner_of(app)
         await runner.setup()
         try:
             url = await listen(runner, sockets, settings.host)

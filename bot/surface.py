@@ -24,6 +24,7 @@ from bot.slack.client import METHODS, SlackAway, SlackClient, SlackRefused
 from bot.slack.directory import UNKNOWN, Directory
 from bot.slack.identity import Identity
 from bot.slack.notifier import SlackNotifier
+from bot.transport.admission import Admission
 from bot.transport.bolt import bolt_app
 from bot.transport.envelope import dispatch
 from bot.transport.gate import Gate
@@ -63,7 +64,9 @@ class SlackSurface:
             load_policy_file(settings.checkpoints).channel_agents,
         )
         self._app = bolt_app(self._context)
-        self._socket = SocketMode(self._client, partial(dispatch, self._app), settings.slack_connections)
+        self._admission = Admission()
+        receive = partial(dispatch, self._app)
+        self._socket = SocketMode(self._client, receive, settings.slack_connections, self._admission)
         self._http = self._http_mode(database)
 
     @classmethod
@@ -107,14 +110,21 @@ class SlackSurface:
         return self._client.calls
 
     def status(self) -> Mapping[str, Any]:
-        """`state` is connected, connecting or away; `problem` says why not."""
+        """`state` is connected, connecting or away; `problem` says why not.
+
+        `refused` counts deliveries that came faster than they could be answered.
+        """
         told: dict[str, Any] = {"mode": self.settings.mode}
         if self._identity is None:
             return {**told, "state": "away", "problem": self._problem}
         if self._client.refused_token:
             problem = f"{self._client.refused_token}; see `countersign doctor`"
             return {**told, "state": "away", "problem": problem}
-        told |= {"team": self._identity.team_id, "missing_scopes": sorted(missing_scopes(self._identity))}
+        told |= {
+            "team": self._identity.team_id,
+            "missing_scopes": sorted(missing_scopes(self._identity)),
+            "refused": self._admission.refused,
+        }
         if self.settings.mode == "http":
             return {**told, "state": "connected", "received": self._http.received if self._http is not None else 0}
         connected = self._socket.connected
@@ -164,7 +174,7 @@ class SlackSurface:
         secret = self.settings.slack_signing_secret
         if secret is None:
             return None
-        return HttpMode(self._app, Gate(secret.get_secret_value(), lambda: database.clock() / SECOND))
+        return HttpMode(self._app, Gate(secret.get_secret_value(), lambda: database.clock() / SECOND), self._admission)
 
 
 def missing_scopes(identity: Identity) -> set[str]:

@@ -33,6 +33,7 @@ from agent_runtime.web import (
 from agent_runtime.web.access_log import access_log
 from agent_runtime.web.authentication import DATABASE, PEOPLE, People, authentication, nobody_known
 from agent_runtime.web.bodies import MAX_BYTES
+from agent_runtime.web.connections import CONNECTIONS, Connections, as_many_as_files_allow, connections
 from agent_runtime.web.endpoint import AnyEndpoint
 from agent_runtime.web.headers import add_headers
 from agent_runtime.web.pages import refusals_as_pages
@@ -81,12 +82,14 @@ def create_app(
     be used.
     """
     app = web.Application(
-        client_max_size=MAX_BYTES, middlewares=[access_log, problems, refusals_as_pages, authentication]
+        client_max_size=MAX_BYTES, middlewares=[connections, access_log, problems, refusals_as_pages, authentication]
     )
+    app[CONNECTIONS] = Connections(as_many_as_files_allow())
     app[DATABASE] = database
     app[PEOPLE] = people
     app[approvals.AGENTS] = agents or {}
     app[WAITING] = Waiting()
+    app[feed.LOOKS] = feed.Looks(database)
     app[csrf.PUBLIC_URL] = settings.public_url
     app[asking.DEFAULTS] = defaults or Defaults()
     app[asking.CALLBACK_HOSTS] = settings.callback_hosts

@@ -14,10 +14,10 @@ from agent_runtime.errors import CountersignError
 from agent_runtime.operations.tokens import Scope
 from agent_runtime.store.approvals import DECIDED_VERSIONS, PENDING_VERSIONS
 from agent_runtime.store.database import Database
-from agent_runtime.web.authentication import DATABASE, Identity
+from agent_runtime.web.authentication import Identity
 from agent_runtime.web.endpoint import Endpoint, nothing
 from agent_runtime.web.events import HEARTBEAT
-from agent_runtime.web.waiting import wait_until
+from agent_runtime.web.waiting import WAITING, wait_until
 
 log = structlog.get_logger(__name__)
 
@@ -39,16 +39,47 @@ async def mark(database: Database) -> tuple[str, int]:
     return hashlib.sha256(text.encode()).hexdigest()[:16], len(waiting)
 
 
+class Looks:
+    """Looks for all pages at once: whoever asks while one is under way shares the next, which sees all that was there
+    when they asked.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._under_way: asyncio.Task[tuple[str, int]] | None = None
+        self._next: asyncio.Task[tuple[str, int]] | None = None
+
+    async def mark(self) -> tuple[str, int]:
+        """See `mark`."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._look(self._under_way), name="countersign-feed")
+            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(self._next)
+
+    async def _look(self, before: asyncio.Task[tuple[str, int]] | None) -> tuple[str, int]:
+        if before is not None:
+            await asyncio.wait([before])
+        self._under_way, self._next = self._next, None
+        return await mark(self._database)
+
+
+LOOKS = web.AppKey("looks", Looks)
+
+
 async def feed(request: web.Request, identity: Identity, _: None) -> web.StreamResponse:
     """`changed`, with how many wait, at the start and whenever an approval is asked, moves or ends."""
-    database = request.app[DATABASE]
+    with request.app[WAITING].page(identity.actor.principal):
+        return await _feed(request)
+
+
+async def _feed(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
     told, quiet_since = "", asyncio.get_running_loop().time()
 
     async def tell() -> bool:
         nonlocal told, quiet_since
-        now, waiting = await mark(database)
+        now, waiting = await request.app[LOOKS].mark()
         if now != told:
             data = json.dumps({"mark": now, "waiting": waiting})
             await response.write(f"event: changed\ndata: {data}\n\n".encode())
@@ -60,7 +91,7 @@ async def feed(request: web.Request, identity: Identity, _: None) -> web.StreamR
         return False
 
     try:
-        await wait_until(request, "approvals", tell, seconds=LASTS)
+        await wait_until(request, "approvals", tell, seconds=LASTS, counted=True)
         await response.write(b"event: again\ndata:\n\n")
         await response.write_eof()
     except ConnectionError:
@@ -85,6 +116,6 @@ ENDPOINTS = (
         scope=Scope.read,
         answer=feed,
         answers={200: "text/event-stream"},
-        refusals=(403,),
+        refusals=(403, 503),
     ),
 )

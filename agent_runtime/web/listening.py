@@ -7,10 +7,12 @@ import errno
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from aiohttp import web
 
 from agent_runtime.errors import InvalidSetting
+from agent_runtime.web.connections import BACKLOG, CONNECTIONS, KEPT_ALIVE
 
 
 async def bind(host: str, port: int, *, auto_port: bool = False) -> list[socket.socket]:
@@ -39,11 +41,39 @@ def closed_at_the_end(sockets: Sequence[socket.socket]) -> Iterator[None]:
             one.close()
 
 
+def runner_of(app: web.Application) -> web.AppRunner:
+    """What serves an application of `create_app`; to be set up, and cleaned up at the end."""
+    return web.AppRunner(app, access_log=None, shutdown_timeout=5, keepalive_timeout=KEPT_ALIVE)
+
+
+class _Site(web.BaseSite):
+    """A bound socket, with as many connections as the application wants."""
+
+    def __init__(self, runner: web.AppRunner, bound: socket.socket) -> None:
+        super().__init__(runner, backlog=BACKLOG)
+        self._bound = bound
+        self._accept = partial(runner.app[CONNECTIONS].accept, _server_of(runner))
+
+    @property
+    def name(self) -> str:
+        return "http://{}:{}".format(*self._bound.getsockname()[:2])
+
+    async def start(self) -> None:
+        await super().start()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, sock=self._bound, backlog=self._backlog)
+
+
+def _server_of(runner: web.AppRunner) -> web.Server:
+    assert runner.server is not None, "set up before"
+    return runner.server
+
+
 async def listen(runner: web.AppRunner, sockets: Sequence[socket.socket], host: str) -> str:
     """Serves on what `bind` gave for `host`; returns the URL from here. Raises InvalidSetting."""
     for one in sockets:
         try:
-            await web.SockSite(runner, one).start()
+            await _Site(runner, one).start()
         except OSError as error:  # another process was as quick, and listens already
             raise _refused(error, host, one.getsockname()[1]) from error
     shown = _FROM_HERE.get(host, host)

@@ -26,6 +26,7 @@ from agent_runtime.store.statement import Q
 from agent_runtime.store.switches import SWITCHES
 from agent_runtime.store.webhooks import DEAD_WEBHOOKS, WAITING_WEBHOOKS
 from agent_runtime.web.authentication import DATABASE, Identity
+from agent_runtime.web.connections import CONNECTIONS, Connections
 from agent_runtime.web.endpoint import Endpoint, nothing
 
 Calls = Callable[[], Mapping[tuple[str, str, str], int]]
@@ -94,6 +95,7 @@ async def scraped(request: web.Request, identity: Identity, _: None) -> web.Stre
     """The text format of Prometheus, or OpenMetrics where the client asks for it."""
     database = request.app[DATABASE]
     families = [*await _gauges(database), *_counters(database.figures), _calls(request.app[CALLS]())]
+    families.append(_turned_away(request.app[CONNECTIONS]))
     gathered = Gathered(request.app[METRICS].registry, families)
     if "application/openmetrics-text" in request.headers.get("Accept", ""):
         body = openmetrics.generate_latest(gathered)  # type: ignore[no-untyped-call]
@@ -188,6 +190,17 @@ def _calls(calls: Mapping[tuple[str, str, str], int]) -> Metric:
     )
     for labels, n in calls.items():
         family.add_metric(labels, n)
+    return family
+
+
+def _turned_away(connections: Connections) -> Metric:
+    family = CounterMetricFamily(
+        "countersign_http_connections_turned_away",
+        "Connections past the limit: refused, or dropped as the longest at rest.",
+        labels=["how"],
+    )
+    family.add_metric(["refused"], connections.refused)
+    family.add_metric(["dropped"], connections.dropped)
     return family
 
 

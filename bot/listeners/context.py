@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from agent_runtime.delivery.pacing import Pacing
 from agent_runtime.store.database import Database
 from bot.listeners.later import Later
 from bot.settings import SlackSettings
@@ -12,6 +14,10 @@ from bot.slack.client import SlackClient
 from bot.slack.directory import Directory
 from bot.slack.identity import Identity
 from bot.ui.text import Workspace
+
+ANSWERS_AT_ONCE = 50
+ANSWER_EVERY = 0.6
+"""Seconds: Slack takes 100 a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +33,5 @@ class Context:
     channel_agents: Mapping[str, str] = field(default_factory=dict)
     """The agent that is meant in a channel where a mention names none (checkpoints.toml)."""
     later: Later = field(default_factory=Later)
+    pacing: Pacing = field(default_factory=partial(Pacing, ANSWERS_AT_ONCE, ANSWER_EVERY))
+    """Of answers to people."""

@@ -24,7 +24,7 @@ from agent_runtime.operations.resolve import record_refused
 from agent_runtime.store.epochs import EPOCHS
 from agent_runtime.store.tx import Tx
 from agent_runtime.trouble import report
-from bot.listeners.answers import tell
+from bot.listeners.answers import answer, tell, turn
 from bot.listeners.context import Context
 from bot.listeners.interaction import Interaction
 from bot.slack.directory import Person
@@ -67,8 +67,15 @@ async def within_time(
 
 
 async def refuse(context: Context, interaction: Interaction, person: Person, error: CountersignError) -> None:
-    """Tells the person why nothing changed, and has drawn anew what shows what is no more; in the background."""
-    context.later.spawn(_refuse(context, interaction, person, error), "slack-refusal")
+    """Tells the person why nothing changed, and has drawn anew what shows what is no more; in the background.
+
+    While the same is being told for an earlier click it is told once. Raises Overloaded where it could not be told.
+    """
+    about = interaction.shown.approval_request_id if interaction.shown else ""
+    same = (person.actor.principal, about, interaction.channel, interaction.ts, error.slug)
+    if not context.later.under_way(same):
+        refusing = _refuse(context, interaction, person, error, turn(context, interaction.user))
+        context.later.spawn(refusing, "slack-refusal", name=same, person=interaction.user)
 
 
 def say_not_confirmed(context: Context, interaction: Interaction) -> None:
@@ -91,7 +98,7 @@ async def _late(context: Context, interaction: Interaction, person: Person, writ
     try:
         await writing
     except CountersignError as error:
-        await _refuse(context, interaction, person, error)
+        await _refuse(context, interaction, person, error, turn(context, interaction.user))
 
 
 def _record(tx: Tx, approval: ApprovalRequest, *, by: Actor, reason: str) -> None:
@@ -99,7 +106,9 @@ def _record(tx: Tx, approval: ApprovalRequest, *, by: Actor, reason: str) -> Non
     record_refused(tx, approval=approval, by=by, via=Via.slack, reason=reason)
 
 
-async def _refuse(context: Context, interaction: Interaction, person: Person, error: CountersignError) -> None:
+async def _refuse(
+    context: Context, interaction: Interaction, person: Person, error: CountersignError, wait: float
+) -> None:
     log.info(
         "slack: refused",
         principal=person.actor.principal,
@@ -121,10 +130,11 @@ async def _refuse(context: Context, interaction: Interaction, person: Person, er
                 await context.database.write(repaint, *shown)
         except CountersignError as failed:
             report(log, "slack: could not record a refusal, or redraw what is over", failed)
-    tell(
+    await answer(
         context,
         interaction.user,
         refusal(error, approval, context.workspace(), groups_known=person.groups_known),
         channel=interaction.channel,
         thread_ts=interaction.answer_thread,
+        wait=wait,
     )

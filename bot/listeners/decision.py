@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -11,7 +12,7 @@ from agent_runtime.core.approval import ApprovalRequest, Decision, Verdict, alre
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Via
 from agent_runtime.delivery.views import approval_view
-from agent_runtime.errors import AlreadyResolved, CountersignError, NotFound, StaleDigest
+from agent_runtime.errors import AlreadyResolved, CountersignError, NotFound, Overloaded, StaleDigest
 from agent_runtime.operations.resolve import Resolution, resolve
 from bot.listeners.context import Context
 from bot.listeners.deciding import NotConfirmed, refuse, say, say_not_confirmed, within_time
@@ -83,7 +84,8 @@ async def decide_by_form(context: Context, ack: AsyncAck, interaction: Interacti
     except CountersignError as error:
         words = refusal_in_form(error, await _as_it_is(context, interaction, error))
         await ack(response_action="errors", errors={modals.INPUT: words})
-        await refuse(context, interaction, person, error)
+        with suppress(Overloaded):  # the form has said it
+            await refuse(context, interaction, person, error)
     else:
         await ack()
 

@@ -12,6 +12,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from agent_runtime.errors import Overloaded
 from bot.listeners import register
 from bot.listeners.answers import tell
 from bot.listeners.context import Context
@@ -73,12 +74,20 @@ def _authorize(context: Context) -> Callable[..., Awaitable[AuthorizeResult]]:
 
 
 def _report(context: Context) -> Callable[..., Awaitable[BoltResponse]]:
-    """A listener failed: it is logged, without the payload; Slack delivers an event again, a person is told."""
+    """A listener failed: it is logged, without the payload; Slack delivers an event again, a person is told.
+
+    Where that is too much at once nothing is acknowledged: Slack itself tells whoever clicked that it did not work.
+    """
 
     async def report(error: Exception, body: dict[str, Any]) -> BoltResponse:
+        if isinstance(error, Overloaded):
+            log.warning("slack: not acknowledged", type=body.get("type"), reason=error.message)
+            return BoltResponse(status=503, headers={"Retry-After": "1"})
         log.error("slack: a listener failed", type=body.get("type"), exc_info=error)
-        if body.get("type") == "block_actions":
-            container = body.get("container") or {}
+        if body.get("type") != "block_actions":
+            return BoltResponse(status=500)
+        container = body.get("container") or {}
+        try:
             tell(
                 context,
                 str(body["user"]["id"]),
@@ -86,7 +95,8 @@ def _report(context: Context) -> Callable[..., Awaitable[BoltResponse]]:
                 channel=str(container.get("channel_id") or ""),
                 thread_ts=container.get("thread_ts"),
             )
-            return BoltResponse(status=200)
-        return BoltResponse(status=500)
+        except Overloaded:
+            return BoltResponse(status=503)
+        return BoltResponse(status=200)
 
     return report

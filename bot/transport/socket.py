@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 
 from bot.slack.client import SlackAway, SlackClient, SlackRefused
+from bot.transport.admission import Admission, Full
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +27,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 SETTLED = 10.0
 """Seconds that a connection must have lived to count as good; others are replaced after a growing pause."""
 
-EVENTS_AT_ONCE = 500
-"""Events past it are not acknowledged, so that Slack brings them again; clicks are always taken."""
-
 DRAIN_SECONDS = 3.0
 
 Envelope = Mapping[str, Any]
@@ -37,18 +35,24 @@ Answer = tuple[bool, Any]
 
 
 class SocketMode:
-    """Keeps `connections` open while `run` runs. `receive` handles one envelope."""
+    """Keeps `connections` open while `run` runs. `receive` handles one envelope that `admission` takes."""
 
-    def __init__(self, client: SlackClient, receive: Callable[[Envelope], Awaitable[Answer]], connections: int) -> None:
+    def __init__(
+        self,
+        client: SlackClient,
+        receive: Callable[[Envelope], Awaitable[Answer]],
+        connections: int,
+        admission: Admission,
+    ) -> None:
         self._client = client
         self._receive = receive
         self._wanted = connections
+        self._admission = admission
         self._open: list[aiohttp.ClientWebSocketResponse] = []
         self._readers: set[asyncio.Task[None]] = set()
         self._handling: set[asyncio.Task[None]] = set()
         self._slots: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
-        self._events = 0
         self._warned_of = 0
         self.problem = ""
 
@@ -158,13 +162,18 @@ class SocketMode:
             )
 
     def _handle(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
-        is_event = envelope.get("type") == "events_api"
-        if is_event and self._events >= EVENTS_AT_ONCE:
-            log.error("slack: too many events at once; Slack brings this one again")
+        """What is not taken is not acknowledged: Slack brings an event again, and tells whoever clicked."""
+        try:
+            leave = self._admission.take(
+                envelope.get("payload") or {},
+                event=envelope.get("type") == "events_api",
+                again=bool(envelope.get("retry_attempt")),
+            )
+        except Full:
             return
-        self._events += is_event
-        task = asyncio.create_task(self._answer(socket, envelope, is_event), name="countersign-envelope")
+        task = asyncio.create_task(self._answer(socket, envelope), name="countersign-envelope")
         self._handling.add(task)
+        task.add_done_callback(lambda _: leave())
         task.add_done_callback(self._handled)
 
     def _handled(self, task: asyncio.Task[None]) -> None:
@@ -172,11 +181,8 @@ class SocketMode:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("slack: a delivery failed", exc_info=error)
 
-    async def _answer(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope, is_event: bool) -> None:
-        try:
-            acknowledged, payload = await self._receive(envelope)
-        finally:
-            self._events -= is_event
+    async def _answer(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
+        acknowledged, payload = await self._receive(envelope)
         if not acknowledged:
             return
         ack = {"envelope_id": envelope["envelope_id"]}

@@ -242,3 +242,12 @@ def test_only_the_two_words_approve(pairs: list[tuple[str, object]]) -> None:
     said = [value for key, value in pairs if key == "decision"]
     assert len(said) == 1
     assert (verdict is Verdict.approved) == (said[0] in ("approved", "approve"))
+
+
+async def test_a_body_of_many_fields_is_refused_in_few_words(api: Api, world: World) -> None:
+    approval = await world.waiting()
+    body = {"decision": "approved", **{f"field_{number}": 1 for number in range(10_000)}}
+    answer = await api.post(path_of(approval), body)
+    assert answer.status == 422
+    assert [problem["field"] for problem in answer.json["errors"]] == [f"field_{number}" for number in range(20)]
+    assert answer.json["detail"].endswith("; and 9980 more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -13,6 +14,8 @@ from agent_runtime.core.duration import HOUR, SECOND
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.operations.tokens import revoke_token
 from agent_runtime.store.events import EVENTS_OF_STREAM
+from agent_runtime.web import feed as web_feed
+from agent_runtime.web import waiting as web_waiting
 from tests.web.conftest import Answer, Api, World
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -352,3 +355,30 @@ async def test_files_of_the_pages_are_served_and_kept(api: Api, world: World) ->
         again = await api.get(path, headers={"If-None-Match": served.headers["ETag"]})
         assert (again.status, again.text) == (304, "")
     assert (await api.get("/static/../app.py")).status == 401
+
+
+async def test_programs_that_wait_keep_no_page_from_hearing(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_waiting, "WAITING_AT_MOST", 0)
+    async with api.session.get(f"{api.url}/feed") as feed:
+        assert (await feed.content.readline()).startswith(b"event: changed")
+    monkeypatch.setattr(web_waiting, "PAGES_OF_ONE", 0)
+    refused = await api.get("/feed")
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+
+
+async def test_pages_share_a_look(api: Api, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [0]
+    mark = web_feed.mark
+
+    async def counted(database: Any) -> Any:
+        looks[0] += 1
+        return await mark(database)
+
+    monkeypatch.setattr(web_feed, "mark", counted)
+    shared = api.app[web_feed.LOOKS]
+    assert len(set(await asyncio.gather(*(shared.mark() for _ in range(50))))) == 1
+    assert looks == [1]
+    before, (after, _) = await shared.mark(), (await world.waiting(), await shared.mark())[1]
+    assert before[0] != after
