@@ -20,11 +20,24 @@ class Proxy:
         """The connection on which a client sends this is cut; the server never sees it."""
         self.cut_after: bytes | None = None
         """The connection on which a client sends this is cut once the server has answered."""
+        self.cut_within: bytes | None = None
+        """The connection on which a client sends this is cut in the middle of the server's answer."""
+        self.silent_after: bytes | None = None
+        """Once a client has sent this, and the server has got it, `silent` is set."""
+        self.delay = 0.0
+        """Seconds by which everything comes later, in either direction."""
         self.replace: tuple[bytes, bytes] | None = None
         """What the server says, said differently; of one length."""
 
         self.silent = asyncio.Event()
         """While it is set nothing passes, in either direction, and nothing is closed: a black hole."""
+        self.deaf = asyncio.Event()
+        """While it is set nothing passes from clients to the server; the other way all does."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether it accepts connections."""
+        return self._server is not None
 
     async def listen(self) -> None:
         """Accepts connections, on the same port as before where it was listening."""
@@ -58,8 +71,9 @@ class Proxy:
             self._serving.discard(serving)
             writer.transport.abort()
 
-    async def _passing(self) -> None:
-        while self.silent.is_set():
+    async def _passing(self, *holding: asyncio.Event) -> None:
+        await asyncio.sleep(self.delay)
+        while any(event.is_set() for event in holding):
             await asyncio.sleep(0.01)
 
     async def _both_ways(
@@ -69,24 +83,34 @@ class Proxy:
         server: asyncio.StreamReader,
         to_server: asyncio.StreamWriter,
     ) -> None:
-        cut = asyncio.Event()
+        cut, half = asyncio.Event(), asyncio.Event()
 
         async def up() -> None:
             while said := await client.read(65536):
-                await self._passing()
+                await self._passing(self.silent, self.deaf)
                 if self.cut_before is not None and self.cut_before in said:
                     self.cut_before = None
                     return
                 if self.cut_after is not None and self.cut_after in said:
                     self.cut_after = None
                     cut.set()
+                if self.cut_within is not None and self.cut_within in said:
+                    self.cut_within = None
+                    half.set()
+                if self.silent_after is not None and self.silent_after in said:
+                    self.silent_after = None
+                    self.silent.set()
                 to_server.write(said)
                 await to_server.drain()
 
         async def down() -> None:
             while said := await server.read(65536):
-                await self._passing()
+                await self._passing(self.silent)
                 if cut.is_set():
+                    return
+                if half.is_set():
+                    to_client.write(said[: len(said) // 2])
+                    await to_client.drain()
                     return
                 if self.replace is not None:
                     said = said.replace(*self.replace)
