@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from agent_runtime.conformance.people import PATIENCE
+from agent_runtime.conformance.processes import Zygote
 from agent_runtime.core.approval import Decision, parse_verdict
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import AlreadyResolved, ApprovalExpired
@@ -51,7 +52,7 @@ def api(http: aiohttp.ClientSession, url: str) -> Door:
         path = f"{url}/api/v1/approvals/{shown.approval_request_id}/decision"
         body = {"decision": verdict, "feedback": words, "digest": shown.digest}
         async with http.post(path, json=body, timeout=PATIENCE) as answer:
-            return _answered(answer.status, await answer.json(content_type=None))
+            return answered(answer.status, await answer.json(content_type=None))
 
     return decide
 
@@ -65,13 +66,28 @@ def webhook(http: aiohttp.ClientSession, url: str) -> Door:
         headers = {"X-Webhook-Signature": f"sha256={signature}"}
         path = f"{url}/api/v1/webhooks/approval-response"
         async with http.post(path, data=body, headers=headers, timeout=PATIENCE) as answer:
-            return _answered(answer.status, await answer.json(content_type=None))
+            return answered(answer.status, await answer.json(content_type=None))
+
+    return decide
+
+
+_VERBS = {"approved": ("approve", "--comment"), "rejected": ("reject", "--reason")}
+
+
+def command_line(zygote: Zygote) -> Door:
+    """`countersign approvals …`, a process each time. Only approving takes the digest of what was shown."""
+
+    async def decide(shown: Shown, verdict: str, words: str) -> Answer:
+        verb, option = _VERBS.get(verdict, ("request-changes", "--changes"))
+        known = ["--digest", shown.digest] if verdict == "approved" else []
+        status, said = await zygote.command("approvals", verb, shown.approval_request_id, option, words, *known)
+        return Answer(status == 0 and " already" not in said, said)
 
     return decide
 
 
 def database(database: Database, via: Via) -> Door:
-    """Whoever holds the database: the SDK, the command line, the dashboard's server."""
+    """Whoever holds the database, as the SDK does."""
 
     async def decide(shown: Shown, verdict: str, words: str) -> Answer:
         decision = Decision(parse_verdict(verdict), words, digest=shown.digest)
@@ -84,7 +100,8 @@ def database(database: Database, via: Via) -> Door:
     return decide
 
 
-def _answered(status: int, body: dict[str, Any]) -> Answer:
+def answered(status: int, body: dict[str, Any]) -> Answer:
+    """What the API's or a page's answer to a decision says."""
     if status == 200:
         return Answer(not body.get("already_processed"))
     return Answer(False, str(body.get("detail") or ""), told=status == 409)

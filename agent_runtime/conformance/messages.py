@@ -58,8 +58,8 @@ class MessageRun(CrashRun):
     workspace: Workspace = field(kw_only=True)
 
     async def fork(self, **wanted: Any) -> Server:
-        shown: dict[str, Any] = {"environment": dict(self.workspace.environment), "channels": list(self.workspace.channels)}
-        return await self.zygote.fork(**wanted, **shown, unpaced=True)
+        environment, channels = dict(self.workspace.environment), list(self.workspace.channels)
+        return await self.zygote.fork(**wanted, environment=environment, channels=channels, unpaced=True)
 
     def want(self, reference: str, course: Course) -> None:
         channel = len(self.people.wanted) % len(self.workspace.channels)

@@ -135,9 +135,10 @@ class People:
 
 
 @asynccontextmanager
-async def people(ledger: Ledger) -> AsyncIterator[People]:
-    """People with a connection pool of their own."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as http:
+async def people(ledger: Ledger, token: str = "") -> AsyncIterator[People]:
+    """People with a connection pool of their own, and a token where there is one."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64), headers=headers) as http:
         yield People(http, ledger)
 
 

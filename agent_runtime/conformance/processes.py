@@ -21,7 +21,9 @@ STARTS_WITHIN = 60.0
 
 @dataclass(slots=True)
 class Server:
-    """One forked server. `url` is where it listens, once it is `ready`; `status` how it ended, once it has."""
+    """One forked server. `url` is where it listens, once it is `ready`; `status` how it ended, once it has; `said` what
+    a command printed.
+    """
 
     number: int
     pid: int = 0
@@ -29,6 +31,7 @@ class Server:
     worker: str = ""
     status: int | None = None
     failed: str = ""
+    said: str = ""
     forked: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,6 +70,16 @@ class Zygote:
             await server.ready()
         return server
 
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """Runs `countersign …` on the database in a process of its own; its exit status and what it said."""
+        process = Server(next(self._numbers))
+        self._servers[process.number] = process
+        command = {"number": process.number, "command": arguments, "database_url": self._database_url}
+        self._say(json.dumps(command) + "\n")
+        await process.ended.wait()
+        assert process.status is not None
+        return process.status, process.said or process.failed
+
     async def kill(self, server: Server) -> None:
         """kill -9, and until it is gone."""
         self.signal(server, signal.SIGKILL)
@@ -103,6 +116,8 @@ class Zygote:
             server.url, server.worker = f"http://127.0.0.1:{told['port']}", told["worker"]
         elif "failed" in told:
             server.failed = told["failed"]
+        elif "said" in told:
+            server.said = told["said"]
         else:
             server.status = told["ended"]
             server.ended.set()

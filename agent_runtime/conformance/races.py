@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,14 +32,18 @@ ENDS_WITHIN = 60.0
 
 @dataclass
 class Races:
-    """Rounds on one deployment. A round is one approval of an execution, for which all resolvers race."""
+    """Rounds on one deployment. A round is one approval of an execution, for which all resolvers race. `seldom` are the
+    doors that take long to open: they take part in every so many rounds, in which others may wait for them.
+    """
 
     database: Database
     people: People
     url: str
     doors: Sequence[tuple[str, Door]]
+    seldom: Mapping[str, int] = field(default_factory=dict)
     winners: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+    tried: Counter[str] = field(default_factory=Counter)
     untold: int = 0
     executed: int = 0
 
@@ -59,6 +63,7 @@ class Races:
                 "rounds": rounds,
                 "with one winner": sum(self.winners.values()),
                 "calls run": self.executed,
+                "decisions through": " ".join(f"{door}:{tried}" for door, tried in sorted(self.tried.items())),
                 "won by": " ".join(f"{door}:{won}" for door, won in sorted(self.winners.items())),
                 "losers not told who won": self.untold,
             },
@@ -73,7 +78,7 @@ class Races:
         execution_id = self.people.started[reference]
         approval = await self._pending(execution_id)
         shown = Shown(approval.approval_request_id, approval.digest)
-        answers = await self._race(shown, approval)
+        answers = await self._race(number, shown, approval)
         await self._ended(execution_id)
         decided = await self.database.one(GET_APPROVAL, b_id=shown.approval_request_id)
         assert decided is not None
@@ -90,18 +95,24 @@ class Races:
             raise RuntimeError(f"{execution_id} asks for nothing")
         return found[0]
 
-    async def _race(self, shown: Shown, approval: ApprovalRequest) -> list[tuple[str, Answer]]:
+    async def _race(self, round: int, shown: Shown, approval: ApprovalRequest) -> list[tuple[str, Answer]]:
         """All at once: soon after it was asked, or (every third) around the instant at which it expires."""
+        doors = [(name, door) for name, door in self.doors if round % self.seldom.get(name, 1) == 0]
+        slow = {"slack", *self.seldom} & {name for name, _ in doors}
         late = self._chance.random() < 1 / 3
-        lead = self._chance.random() < 1 / 3  # a click looks up the clicker first, and would never win
+        lead = (
+            self._chance.random() < 1 / 3
+        )  # a click looks up the clicker first, a process starts: they would never win
         ends_in = ((approval.expires_at or 0) - self.database.clock()) / SECOND
         wait = max(0.0, ends_in - 0.01) if late else self._chance.uniform(0, RACED_FOR / 20)
         await asyncio.sleep(wait)
 
         async def one(number: int) -> tuple[str, Answer]:
-            name, door = self.doors[number % len(self.doors)]
-            if late or (lead and name != "slack"):
-                await asyncio.sleep(self._chance.uniform(0, 0.02 if late else 0.1))
+            name, door = doors[number % len(doors)]
+            self.tried[name.partition(" ")[0]] += 1
+            if late or (lead and name not in slow):
+                longest = RACED_FOR / 2 if slow & self.seldom.keys() else 0.1
+                await asyncio.sleep(self._chance.uniform(0, 0.02 if late else longest))
             verdict = self._chance.choice(VERDICTS) if name != "slack" else "approved"
             return name, await door(shown, verdict, f"resolver {number}" if name != "slack" else "")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent_runtime.conformance import doors
 from agent_runtime.conformance.changes import Changes
 from agent_runtime.conformance.crashes import CrashRun, crashes
+from agent_runtime.conformance.dashboard import dashboard
 from agent_runtime.conformance.doors import WEBHOOK_SECRET, Door
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.ledger import Ledger
@@ -23,8 +24,9 @@ from agent_runtime.conformance.processes import Zygote, zygote
 from agent_runtime.conformance.races import Races
 from agent_runtime.conformance.replicas import Replicas, sleeper
 from agent_runtime.conformance.timers import Timers
-from agent_runtime.core.principal import Via
+from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidRequest
+from agent_runtime.operations.tokens import Scope, create_token, revoke_token
 from agent_runtime.store.approvals import list_approvals
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import list_executions
@@ -69,6 +71,9 @@ FULL = Sizes()
 _ANY_EXECUTION = list_executions(status=False, agent=False, after=False)
 _ANY_APPROVAL = list_approvals(pending=False, status=False, kind=False, after=False)
 
+
+SELDOM = {"cli": 5}
+"""A process for each decision: it takes part in every fifth round."""
 
 Part = Callable[[Zygote, People, Database], Awaitable[Sequence[Finding]]]
 
@@ -125,8 +130,13 @@ class Conformance:
         if not self.sizes.rounds:
             return ()
         servers = [await forking.fork(webhook_secret=WEBHOOK_SECRET) for _ in range(2)]
-        async with _doors(database, present, [server.url for server in servers], self.more) as opened:
-            finding = await Races(database, present, servers[0].url, opened).run(self.sizes.rounds)
+        urls = [server.url for server in servers]
+        async with (
+            _token(database) as token,
+            people(present.ledger, token) as signed_in,
+            _doors(forking, database, signed_in, urls, token, self.more) as opened,
+        ):
+            finding = await Races(database, signed_in, urls[0], opened, SELDOM).run(self.sizes.rounds)
         for server in servers:
             await forking.kill(server)
         return (finding,)
@@ -190,8 +200,21 @@ async def refuse_unless_empty(database: Database) -> None:
 
 
 @asynccontextmanager
+async def _token(database: Database) -> AsyncIterator[str]:
+    """With a token that may do what people do: while there is one, nobody is served without."""
+    scopes = (Scope.start, Scope.read, Scope.decide)
+    yield await database.write(create_token, "conformance", scopes, by=LOCAL_OPERATOR, via=Via.cli)
+    await database.write(revoke_token, "conformance", by=LOCAL_OPERATOR, via=Via.cli)
+
+
+@asynccontextmanager
 async def _doors(
-    database: Database, present: People, urls: Sequence[str], more: dict[str, OpenDoor]
+    forking: Zygote,
+    database: Database,
+    present: People,
+    urls: Sequence[str],
+    token: str,
+    more: dict[str, OpenDoor],
 ) -> AsyncIterator[Sequence[tuple[str, Door]]]:
     """Every door, in the order in which resolvers are dealt to them."""
     async with AsyncExitStack() as opening:
@@ -199,8 +222,8 @@ async def _doors(
             *((f"api {number}", doors.api(present.http, url)) for number, url in enumerate(urls, start=1)),
             ("webhook", doors.webhook(present.http, urls[0])),
             ("sdk", doors.database(database, Via.sdk)),
-            ("cli", doors.database(database, Via.cli)),
-            ("dashboard", doors.database(database, Via.dashboard)),
+            ("dashboard", await opening.enter_async_context(dashboard(urls[-1], token))),
+            ("cli", doors.command_line(forking)),
         ]
         for name, door in more.items():
             opened.append((name, await opening.enter_async_context(door(database))))

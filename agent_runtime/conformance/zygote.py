@@ -13,11 +13,14 @@ import json
 import os
 import selectors
 import signal
-from importlib.metadata import entry_points
+from collections.abc import Callable
 
 # imported once here, not in every fork
-from agent_runtime.conformance import child
-from agent_runtime.replica import SURFACES
+from agent_runtime.conformance import child, command
+from agent_runtime.replica import configured_surfaces
+
+Run = Callable[[int], int]
+"""What a fork does with the descriptor on which it tells; returns its exit status."""
 
 
 def main() -> None:
@@ -50,17 +53,38 @@ def main() -> None:
             for line in map(json.loads, lines):
                 if "signal" in line:
                     _signal(children, **line)
-                else:
-                    _fork(child.Wanted(**line), children, lifeline, (held, woken, wake))
+                    continue
+                runs = _command(**line) if "command" in line else _server(child.Wanted(**line), lifeline)
+                _fork(line["number"], runs, children, (held, woken, wake))
 
 
-def _fork(wanted: child.Wanted, children: dict[int, int], lifeline: int, not_its: tuple[int, ...]) -> None:
+def _server(wanted: child.Wanted, lifeline: int) -> Run:
     if wanted.environment:
-        _import_surfaces()
+        _import_surfaces(tuple(wanted.environment.items()))
+
+    def serve(told: int) -> int:
+        child.run(wanted, told, lifeline)
+        return 0
+
+    return serve
+
+
+def _command(number: int, database_url: str, **words: list[str]) -> Run:
+    command.command_line()  # imported here, not in every fork
+
+    def run(told: int) -> int:
+        status, said = command.run(words["command"], database_url)
+        _say({"number": number, "said": said}, told)
+        return status
+
+    return run
+
+
+def _fork(number: int, run: Run, children: dict[int, int], not_its: tuple[int, ...]) -> None:
     pid = os.fork()
     if pid:
-        children[pid] = wanted.number
-        _say({"number": wanted.number, "pid": pid})
+        children[pid] = number
+        _say({"number": number, "pid": pid})
         return
     status, told = 1, 1
     try:
@@ -72,19 +96,21 @@ def _fork(wanted: child.Wanted, children: dict[int, int], lifeline: int, not_its
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
         os.dup2(nothing, 1)  # where logs go
-        child.run(wanted, told, lifeline)
-        status = 0
+        status = run(told)
     except BaseException as error:  # noqa: BLE001 - the fork ends here, whatever it was; the parent is told why
-        _say({"number": wanted.number, "failed": f"{type(error).__name__}: {error}"}, told)
+        _say({"number": number, "failed": f"{type(error).__name__}: {error}"}, told)
     finally:
         os._exit(status)
 
 
 @functools.cache
-def _import_surfaces() -> None:
+def _import_surfaces(environment: tuple[tuple[str, str], ...]) -> None:
     """Before the first fork that opens them: they take a second to import."""
-    for surface in entry_points(group=SURFACES):
-        surface.load()
+    before = dict(os.environ)
+    os.environ.update(environment)
+    configured_surfaces(None)
+    os.environ.clear()
+    os.environ.update(before)
     gc.freeze()
 
 

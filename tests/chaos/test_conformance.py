@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from agent_runtime.conformance.agents import Model, agent
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.people import people
 from agent_runtime.conformance.reading import read_all
-from agent_runtime.conformance.remote import remote
 from agent_runtime.conformance.run import Conformance, Sizes
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidRequest
@@ -23,11 +23,11 @@ from agent_runtime.operations.start import Start, start
 from agent_runtime.replica import Replica
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
-from agent_runtime.web.app import create_app
 from bot.cli.conformance import conformance
 from bot.conformance import slack_door
 from bot.conformance_messages import local_workspace
 from tests.chaos import LONG
+from tests.e2e.process import ProductProcess, environment, run
 
 SHORT = Sizes(
     kills=1,
@@ -89,18 +89,31 @@ async def test_what_is_lost_is_found(database: Database, tmp_path: Path) -> None
     assert not Finding("P1", "x", {}, reading.violations).held
 
 
-@pytest.mark.databases("sqlite")
-async def test_a_running_deployment(database: Database) -> None:
-    """Over HTTP alone: the races, replays and tampering that `--url` does."""
-    runner = web.AppRunner(create_app(database, Settings()), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+@pytest.mark.e2e
+async def test_a_running_deployment(tmp_path: Path) -> None:
+    """`countersign serve`, and a token with the scopes that `--url` needs: races, replays, tampering, strangers."""
+    settings = environment(COUNTERSIGN_DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/served.db", COLUMNS="200")
+    server = ProductProcess.start([sys.executable, "-m", "bot", "serve", "--port", "0"], settings, tmp_path)
     try:
-        async with remote(f"http://127.0.0.1:{runner.addresses[0][1]}", "") as deployment:
-            findings = [await deployment._races(2), await deployment._tampering(), await deployment._strangers()]
+        url = (await server.says(r"API and dashboard: (\S+)"))[1]
+        scopes = ("--scope", "start", "--scope", "read", "--scope", "decide")
+        made = await run("tokens", "create", "conformance", *scopes, settings=settings, folder=tmp_path)
+        token = re.search(r"cs_[\w-]{43}", made.out)
+        assert token is not None, made
+        asked = ("conformance", "--url", url, "--quick", "--json")
+        without = await run(*asked, settings=settings, folder=tmp_path)
+        tried = await run(*asked, "--token", token[0], settings=settings, folder=tmp_path)
     finally:
-        await runner.cleanup()
-    assert [(finding.promise, finding.violations) for finding in findings] == [("P2", ()), ("P5", ()), ("P13", ())]
+        server.abandon()
+    assert (without.status, "with the scopes start, read and decide" in without.err) == (2, True), without
+    findings = json.loads(tried.out)["findings"]
+    assert [(one["promise"], one["violations"]) for one in findings] == [
+        ("P2", []),
+        ("P5", []),
+        ("P13", []),
+        ("P7", []),
+    ]
+    assert (tried.status, findings[0]["figures"]["rounds"]) == (0, 10)
 
 
 @pytest.mark.parametrize("given", [{}, {"database_url": "sqlite+aiosqlite:///x.db", "url": "http://127.0.0.1:1"}])
