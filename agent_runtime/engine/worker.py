@@ -31,6 +31,7 @@ from agent_runtime.operations.restore import ask_after_restore
 from agent_runtime.store.agents import BEAT, INSERT_WORKER
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION, claim_queued
+from agent_runtime.store.intake import Request
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
 from agent_runtime.trouble import report
@@ -78,6 +79,7 @@ class Worker:
     _stopping: bool = False
     _asked_after_restore: bool = False
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _along: dict[asyncio.Future[list[Claim]], int] = field(default_factory=dict)
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: Calls = field(init=False)
     _functions: Functions = field(init=False)
@@ -105,7 +107,10 @@ class Worker:
         beating = asyncio.create_task(self._beat(), name="countersign-heartbeat")
         looking = asyncio.create_task(self.switchboard.run(), name="countersign-switchboard")
         try:
-            with self.database.wakes.listen("queued") as woken:
+            with (
+                self.database.wakes.listen("queued") as woken,
+                self.database.joined("queued", self._claim_along),
+            ):
                 while not self._stopping:
                     woken.clear()
                     try:
@@ -128,6 +133,8 @@ class Worker:
         self.database.wakes.announce(["queued"])
         try:
             async with self._claiming:
+                if self._along:
+                    await asyncio.wait(self._along)
                 sessions = [running.session for running in self._running.values()]
             if sessions:
                 await asyncio.wait(sessions, timeout=grace)
@@ -151,18 +158,41 @@ class Worker:
 
     async def _claim(self) -> bool:
         """Claims what it has room for; whether there may be more at once."""
-        limit = min(self.concurrency - len(self._running), CLAIMED_AT_ONCE)
-        wanted = tuple(name for name in sorted(self.agents) if not self.switchboard.covering(name))
-        if limit <= 0 or not wanted:
-            return False
-        claimable = _claimable(wanted)
         async with self._claiming:
-            if self._stopping:
+            limit, wanted = self._room(), self._wanted()
+            if self._stopping or limit == 0 or not wanted:
                 return False
-            claims = await self.database.write(claim, claimable, self.worker_id, limit, self.defaults)
+            claims = await self.database.write(claim, _claimable(wanted), self.worker_id, limit, self.defaults)
             for claimed in claims:
                 self._hold(claimed.execution, self._session(claimed))
         return len(claims) == limit
+
+    def _claim_along(self) -> Request | None:
+        """The same as part of the transaction that has just queued something; None where it must wait."""
+        limit, wanted = self._room(), self._wanted()
+        if self._stopping or self._claiming.locked() or not self._asked_after_restore or limit == 0 or not wanted:
+            return None
+        claims: asyncio.Future[list[Claim]] = asyncio.get_running_loop().create_future()
+        self._along[claims] = limit
+        claims.add_done_callback(self._claimed_along)
+        return Request(claim, (_claimable(wanted), self.worker_id, limit, self.defaults), {}, claims)
+
+    def _claimed_along(self, claims: asyncio.Future[list[Claim]]) -> None:
+        del self._along[claims]
+        if (error := claims.exception()) is not None:
+            assert isinstance(error, Exception)
+            report(log, "worker: could not claim along with what was queued; trying again at the next wake", error)
+            return
+        for claimed in claims.result():
+            self._hold(claimed.execution, self._session(claimed))
+
+    def _room(self) -> int:
+        """Executions that it may claim now."""
+        return max(0, min(self.concurrency - len(self._running) - sum(self._along.values()), CLAIMED_AT_ONCE))
+
+    def _wanted(self) -> tuple[str, ...]:
+        """The agents whose executions it claims."""
+        return tuple(name for name in sorted(self.agents) if not self.switchboard.covering(name))
 
     def _hold(self, execution: Execution, session: Coroutine[Any, Any, None]) -> None:
         """One session of an execution that this worker has claimed."""
@@ -201,11 +231,13 @@ class Worker:
             log.exception("execution failed unexpectedly", execution_id=execution.execution_id)
             await self._retry(execution, f"{type(error).__name__}: {error}")
         finally:
+            was_full = self._room() == 0
             held = self._running.get(execution.execution_id)
             if held is not None and held.fence == execution.fence:
                 del self._running[execution.execution_id]
                 await self._reasoners.settle(execution.execution_id)
-            self.database.wakes.announce(["queued"])
+            if was_full:
+                self.database.wakes.announce(["queued"])
 
     async def _retry(self, execution: Execution, reason: str) -> None:
         """Back to the queue after a pause; after MAX_ATTEMPTS without progress people are asked."""

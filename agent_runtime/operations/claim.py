@@ -51,10 +51,13 @@ class Claim:
 def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults: Defaults) -> list[Claim]:
     """Claims up to `limit` queued executions (`claimable` from store.executions.claim_queued), oldest first.
 
-    One that was claimed MAX_ATTEMPTS times without progress is not run again: people are asked about it.
+    One that was claimed MAX_ATTEMPTS times without progress is not run again: people are asked about it. Where there
+    may be more, that is announced.
     """
     held: list[Execution] = []
     claimed = tx.run_all(claimable, b_worker=worker_id, b_limit=limit, b_now=tx.now, b_lease=tx.now + LEASE)
+    if len(claimed) == limit:
+        tx.wake("queued")
     for execution in sorted(claimed, key=lambda one: (one.run_after, one.execution_id)):  # RETURNING has no order
         if execution.attempts > MAX_ATTEMPTS:
             _park_in_doubt(tx, execution, defaults)

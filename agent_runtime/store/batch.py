@@ -7,7 +7,7 @@ the COMMIT that makes it true.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agent_runtime import failpoints
@@ -20,6 +20,14 @@ from agent_runtime.store.transaction import Deferred
 
 Way = Callable[[Any, Sequence[Request], int, Mapping[str, str]], Iterable[Deferred]]
 """Runs requests in one transaction: connection, batch, the transaction's time, and what `Connection.lock` says."""
+
+Joining = Callable[[Collection[str]], Sequence[Request]]
+"""Requests that join the transaction that is going to announce these topics."""
+
+
+def nobody(topics: Collection[str]) -> Sequence[Request]:
+    """Nothing joins."""
+    return ()
 
 
 class Connection(Savepoints, Protocol):
@@ -57,10 +65,11 @@ class Connection(Savepoints, Protocol):
         ...
 
 
-def commit(connection: Connection, batch: Sequence[Request], together: Way = one_by_one) -> None:
+def commit(connection: Connection, batch: list[Request], together: Way = one_by_one, joining: Joining = nobody) -> None:
     """Answers every request of `batch`: in one transaction, or where that fails, each in one of its own.
 
-    `together` runs what shares a transaction; where it finds that it cannot, the same requests share one by one.
+    `together` runs what shares a transaction; where it finds that it cannot, the same requests share one by one. What
+    `joining` returns runs last in it, and is added to `batch`; where that fails, the others go without it.
 
     Raises ConnectionLost where the connection broke: requests that are not `answered` then wrote nothing. Those whose
     COMMIT was under way are answered with OutcomeUnknown.
@@ -75,7 +84,7 @@ def commit(connection: Connection, batch: Sequence[Request], together: Way = one
         return
     try:
         try:
-            _transact(connection, batch, together if len(batch) > 1 else one_by_one)
+            _transact(connection, batch, together if len(batch) > 1 else one_by_one, joining)
         except Entangled:
             connection.roll_back()
             connection.begin(patient=False)
@@ -112,14 +121,13 @@ def _alone(connection: Connection, request: Request, error: Exception | None = N
     request.fail(request.error or error or StoreUnavailable())
 
 
-def _transact(connection: Connection, batch: Sequence[Request], way: Way) -> None:
+def _transact(connection: Connection, batch: list[Request], way: Way, joining: Joining = nobody) -> None:
     """The requests, their deferred rows, COMMIT, and the answers. Raises where the whole transaction fails."""
-    deferred: dict[Q[Any], list[dict[str, Any]]] = {}
     now, owners = connection.lock({request.works_on for request in batch} - {""})
-    for of_one in way(connection, batch if connection.alone else _in_lock_order(batch, owners), now, owners):
-        for q, binds in of_one:
-            deferred.setdefault(q, []).append(binds)
-    _flush(connection, deferred)
+    _flush(connection, way(connection, batch if connection.alone else _in_lock_order(batch, owners), now, owners))
+    if joined := joining({topic for request in batch for topic in request.topics}):
+        _join(connection, joined, now)
+        batch += joined
     if failpoints.armed:
         failpoints.reach("commit.before", *(request.operation.__name__ for request in batch))
     try:
@@ -134,6 +142,21 @@ def _transact(connection: Connection, batch: Sequence[Request], way: Way) -> Non
         request.answered = True
 
 
+def _join(connection: Connection, joined: Sequence[Request], now: int) -> None:
+    """Runs what joins a transaction in which all else is done. Raises Entangled where the others must go without it."""
+    try:
+        _flush(connection, one_by_one(connection, joined, now, {}))
+        failed = next((request.error for request in joined if request.error is not None), None)
+        if failed is not None:
+            raise failed
+    except Exception as error:
+        for request in joined:
+            request.future.set_exception(error)
+        if isinstance(error, ConnectionLost):
+            raise
+        raise Entangled from error
+
+
 def _in_lock_order(batch: Sequence[Request], owners: Mapping[str, str]) -> Sequence[Request]:
     """One order for all writers, so that none waits in a circle."""
 
@@ -143,8 +166,12 @@ def _in_lock_order(batch: Sequence[Request], owners: Mapping[str, str]) -> Seque
     return sorted(batch, key=order)
 
 
-def _flush(connection: Connection, deferred: Mapping[Q[Any], list[dict[str, Any]]]) -> None:
-    """Writes the deferred rows, an executemany a statement, in the order of what they belong to."""
+def _flush(connection: Connection, done: Iterable[Deferred]) -> None:
+    """Writes what was deferred, an executemany a statement, in the order of what the rows belong to."""
+    deferred: dict[Q[Any], list[dict[str, Any]]] = {}
+    for of_one in done:
+        for q, binds in of_one:
+            deferred.setdefault(q, []).append(binds)
     if not connection.alone:
         names = {row[q.serialised_by] for q, rows in deferred.items() if q.serialised_by for row in rows}
         if names:

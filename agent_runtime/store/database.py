@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
@@ -69,6 +69,7 @@ class Database:
         """About the time that transactions have, epoch microseconds; for reads."""
         self.wakes = Wakes()
         self.figures = Figures()
+        self._joining: dict[str, Callable[[], Request | None]] = {}
         self._writer: Writer
         self._reader: Reader
         self._neighbours: Neighbours | None = None
@@ -114,6 +115,27 @@ class Database:
         failpoints.reach("write.submitted", operation.__name__)
         return await future
 
+    @contextmanager
+    def joined(self, topic: str, also: Callable[[], Request | None]) -> Iterator[None]:
+        """While this lasts, a transaction that is going to announce `topic` runs what `also` returns (if anything)
+        before it commits. It saves the transaction that the announcement would lead to, and so stands for it here;
+        what it announces itself is announced. Where it fails, the transaction goes without it.
+        """
+        self._joining[topic] = also
+        try:
+            yield
+        finally:
+            del self._joining[topic]
+
+    def _join(self, topics: Collection[str]) -> list[Request]:
+        """What joins a transaction that is going to announce these topics."""
+        joining: list[Request] = []
+        for topic, also in self._joining.items():
+            if topic in topics and (request := also()) is not None:
+                request.stands_for = topic
+                joining.append(request)
+        return joining
+
     async def all(self, q: Q[R], /, **binds: Any) -> list[R]:
         """Every row of a read outside a transaction."""
         return await self._reader.all(q, binds)
@@ -144,7 +166,7 @@ class Database:
         def changed_elsewhere() -> None:
             self.wakes.announce([EVERYTHING])
 
-        self._writer = writer = SqliteWriter(path, self.clock, self._answer, changed_elsewhere)
+        self._writer = writer = SqliteWriter(path, self.clock, self._answer, changed_elsewhere, self._join)
         self._parts.push_async_callback(writer.close)
 
     async def _open_postgres(self) -> None:
@@ -157,7 +179,7 @@ class Database:
         self._parts.push_async_callback(reader.close)
         self._neighbours = neighbours = await PostgresNeighbours.open(self.url, self.wakes)
         self._parts.push_async_callback(neighbours.close)
-        self._writer = writer = await PostgresWriter.open(self.url, self._answer)
+        self._writer = writer = await PostgresWriter.open(self.url, self._answer, self._join)
         self._parts.push_async_callback(writer.close)
         if self.clock is system_clock:
             self.clock = lambda: since_start() + writer.ahead
@@ -165,11 +187,14 @@ class Database:
     def _answer(self, batch: list[Request]) -> None:
         self.figures.add(batch)
         topics: set[str] = set()
+        announced: set[str] = set()
         for request in batch:
-            self._waiting -= 1
+            self._waiting -= not request.stands_for
             future = request.future
             if request.error is None:
                 topics |= request.topics
+                announced -= {request.stands_for}
+                announced |= request.topics
             if future.done():
                 continue
             if request.error is not None:
@@ -177,6 +202,6 @@ class Database:
             else:
                 future.set_result(request.result)
         if topics:
-            self.wakes.announce(topics)
+            self.wakes.announce(announced)
             if self._neighbours is not None:
                 self._neighbours.tell(topics)

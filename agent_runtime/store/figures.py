@@ -18,7 +18,9 @@ class Figures:
 
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
     batches: list[int] = field(default_factory=lambda: [0] * len(SIZES))
-    """Transactions that were committed, by size: as many as SIZES, each up to that bound."""
+    """Transactions that were committed, by size: as many as SIZES, each up to that bound; what joined a full
+    one counts with those.
+    """
     requests: int = 0
     """Operations that were committed."""
 
@@ -32,4 +34,4 @@ class Figures:
                     self.counts.update(request.counted)
         if landed:
             self.requests += landed
-            self.batches[(landed - 1).bit_length()] += 1
+            self.batches[min((landed - 1).bit_length(), len(SIZES) - 1)] += 1

@@ -25,6 +25,8 @@ class Request:
     error: BaseException | None = None
     topics: set[str] = field(default_factory=set)
     counted: list[tuple[str, ...]] = field(default_factory=list)
+    stands_for: str = ""
+    """A topic that need not be announced here: this request has taken up what it would announce."""
 
     @property
     def works_on(self) -> str:

@@ -22,9 +22,10 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from agent_runtime.errors import CountersignError, InvalidRequest, StoreUnavailable
 from agent_runtime.store import forks
-from agent_runtime.store.batch import commit
+from agent_runtime.store.batch import Joining, commit
 from agent_runtime.store.faults import Collision
 from agent_runtime.store.intake import Intake, Request
+from agent_runtime.store.one_by_one import one_by_one
 from agent_runtime.store.statement import Q
 
 R = TypeVar("R")
@@ -161,7 +162,9 @@ class SqliteWriter:
         clock: Callable[[], int],
         answered: Callable[[list[Request]], None],
         changed_elsewhere: Callable[[], None],
+        joining: Joining,
     ) -> None:
+        self._joining = joining
         self._connection = SqliteConnection(connect(path), clock)
         self._answered = answered
         self._changed_elsewhere = changed_elsewhere
@@ -199,7 +202,7 @@ class SqliteWriter:
     async def _commit(self, batch: list[Request]) -> None:
         try:
             with forks.transaction():
-                await greenlet_spawn(commit, self._connection, batch)
+                await greenlet_spawn(commit, self._connection, batch, one_by_one, self._joining)
         except Exception as error:  # noqa: BLE001 - such as a ROLLBACK that fails; the next BEGIN tries it again
             unavailable = error if isinstance(error, StoreUnavailable) else StoreUnavailable(repr(error))
             for request in batch:

@@ -18,6 +18,7 @@ from agent_runtime.engine.conversation import Conversation
 from agent_runtime.engine.liveness import WorkerLock, dead_workers, forget, lock_folder
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.claim import claim, take_over_from
+from agent_runtime.store.events import EVENTS_OF_STREAM
 from agent_runtime.store.executions import claim_queued
 from agent_runtime.tools import Tool, tool
 from tests.engine.conftest import Begin, OpenReplica
@@ -225,6 +226,20 @@ async def test_a_worker_claims_only_agents_that_it_has(open_replica: OpenReplica
     two = await open_replica(Replies(DONE), Agent("two"))
     runs = [await Run.begun(replica, name) for replica, name in ((one, "two"), (two, "one"))]
     assert [await run.output() for run in runs] == ["Done.", "Done."]
+
+
+async def test_what_is_queued_here_is_claimed_in_the_same_transaction(open_replica: OpenReplica) -> None:
+    act = Tool(lambda: "acted", name="act", approval_required=True)
+    replica = await open_replica(Replies(ACT, DONE), Agent("an_agent", tools=[act]))
+    await (await Run.begun(replica, "an_agent")).waits()  # by now it has looked for what was queued before
+    run = await Run.begun(replica, "an_agent")
+    await run.waits()
+    await run.resolve()
+    assert await run.output() == "Done."
+    events = await replica.database.all(EVENTS_OF_STREAM, b_stream=run.execution_id, b_after=0, b_limit=100)
+    when = {kind: [event.at for event in events if event.type == f"execution.{kind}"] for kind in ("queued", "claimed")}
+    assert len(when["queued"]) == 2
+    assert when["queued"] == when["claimed"]
 
 
 async def test_no_more_at_once_than_it_may(open_replica: OpenReplica) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.util import greenlet_spawn
 
 from agent_runtime.errors import StoreUnavailable
-from agent_runtime.store.batch import commit
+from agent_runtime.store.batch import Joining, commit
 from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.intake import Intake, Request
 from agent_runtime.store.postgres.connecting import WRITING, connect
@@ -40,19 +40,20 @@ class PostgresWriter:
     was submitted is refused with StoreUnavailable.
     """
 
-    def __init__(self, url: URL, answered: Callable[[list[Request]], None]) -> None:
+    def __init__(self, url: URL, answered: Callable[[list[Request]], None], joining: Joining) -> None:
         self.ahead = 0
         """Microseconds between the database's time and `since_start()`, as the last transaction found."""
         self._url = url
         self._answered = answered
+        self._joining = joining
         self._intake = Intake()
         self._closing = asyncio.Event()
         self._working: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, url: URL, answered: Callable[[list[Request]], None]) -> PostgresWriter:
+    async def open(cls, url: URL, answered: Callable[[list[Request]], None], joining: Joining) -> PostgresWriter:
         """Raises StoreUnavailable where no connection can be had."""
-        writer = cls(url, answered)
+        writer = cls(url, answered, joining)
         first = await writer._connect()
         writer.ahead = await first.measure()
         for number in range(WRITERS):
@@ -127,7 +128,7 @@ class PostgresWriter:
         while left:
             connection = connection or await self._connect()
             try:
-                await greenlet_spawn(commit, connection, left, side_by_side)
+                await greenlet_spawn(commit, connection, left, side_by_side, self._joining)
             except BaseException as error:
                 connection.terminate()
                 connection = None
