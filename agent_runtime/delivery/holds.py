@@ -57,12 +57,10 @@ class Holds:
 
 def hold_on(tx: Tx, ids: Collection[int]) -> None:
     """Nobody else takes these rows for a while longer; one that was put off for longer stays so."""
-    for outbox_id in ids:
-        tx.run(HOLD_ON, b_id=outbox_id, b_until=tx.now + HELD_FOR)
+    tx.run_each(HOLD_ON, [{"b_id": one, "b_until": tx.now + HELD_FOR} for one in sorted(ids)])
 
 
 def let_go(tx: Tx, ids: Collection[int]) -> None:
     """These rows are due again."""
-    for outbox_id in ids:
-        tx.run(LET_GO, b_id=outbox_id, b_now=tx.now)
+    tx.run_each(LET_GO, [{"b_id": one, "b_now": tx.now} for one in sorted(ids)])
     tx.wake("outbox")

@@ -38,7 +38,7 @@ from agent_runtime.store.outbox import (
     UPDATE_RECEIPT,
     enqueue,
 )
-from agent_runtime.store.tx import Tx
+from agent_runtime.store.tx import Tx, own_rows, unshared_rows
 from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
@@ -284,41 +284,43 @@ def take(tx: Tx, limit: int) -> list[Delivery]:
     for row in tx.all(DUE_DELIVERIES, b_now=tx.now, b_limit=limit):
         key = (row.topic, row.subject, row.payload if row.topic not in REPAINTED else "{}")
         grouped.setdefault(key, []).append(row)
+    tried = _tried(tx, [(topic, subject) for topic, subject, _ in grouped if topic in REPAINTED])
     taken: list[Delivery] = []
     for (topic, subject, payload), rows in grouped.items():
-        attempts = 1 + _tried(tx, topic, subject, rows)
+        attempts = 1 + tried.get((topic, subject), max(row.attempts for row in rows))
         taken.append(Delivery(topic, subject, payload, tuple(row.outbox_id for row in rows), attempts))
-    for delivery in taken:
-        for outbox_id in delivery.ids:
-            tx.run(HOLD, b_id=outbox_id, b_until=tx.now + HELD_FOR)
+    ids = sorted(outbox_id for delivery in taken for outbox_id in delivery.ids)
+    tx.run_each(HOLD, [{"b_id": one, "b_until": tx.now + HELD_FOR} for one in ids])
     return taken
 
 
-def _tried(tx: Tx, topic: str, subject: str, rows: Sequence[Any]) -> int:
-    """How often it was tried before. What is repainted counts its other rows too: one of them may have been posted."""
-    if topic in REPAINTED and (tried := tx.one(ATTEMPTED, b_subject=subject, b_topic=topic)) is not None:
-        return int(tried.attempts)
-    return int(max(row.attempts for row in rows))
+def _tried(tx: Tx, repainted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """How often each topic and subject was tried before. What is repainted counts all its rows, also those that are not
+    due: one of them may have been posted.
+    """
+    found = tx.each(ATTEMPTED, [{"b_subject": subject, "b_topic": topic} for topic, subject in repainted])
+    return {about: int(row.attempts) for about, [row] in zip(repainted, found, strict=True)}
 
 
+@unshared_rows
 def delivered(tx: Tx, ids: Sequence[int]) -> None:
     """Forgets rows that are done."""
-    for outbox_id in ids:
-        tx.run(DELIVERED, b_id=outbox_id)
+    tx.run_each(DELIVERED, [{"b_id": one} for one in ids])
 
 
+@unshared_rows
 def postpone(tx: Tx, ids: Sequence[int], wait: int, reason: str) -> None:
     """Tries these rows again in `wait` microseconds."""
-    for outbox_id in ids:
-        tx.run(POSTPONE, b_id=outbox_id, b_at=tx.now + wait, b_error=reason)
+    tx.run_each(POSTPONE, [{"b_id": one, "b_at": tx.now + wait, "b_error": reason} for one in ids])
 
 
+@unshared_rows
 def put_back(tx: Tx, ids: Sequence[int], wait: int) -> None:
     """These rows are taken again in `wait` microseconds; as nothing was tried, that was no attempt."""
-    for outbox_id in ids:
-        tx.run(PUT_BACK, b_id=outbox_id, b_at=tx.now + wait)
+    tx.run_each(PUT_BACK, [{"b_id": one, "b_at": tx.now + wait} for one in ids])
 
 
+@own_rows
 def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt: dict[str, Any], version: int) -> None:
     """Records where it is shown. The first card that is shown starts the expiry clock."""
     subject = _receipt_subject(delivery)
@@ -358,10 +360,10 @@ def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt:
             start_clock(tx, approval)
 
 
+@own_rows
 def give_up(tx: Tx, delivery: Delivery, reason: str) -> None:
     """Nothing more is tried; that it was not shown is recorded, and the approval's clock runs."""
-    for outbox_id in delivery.ids:
-        tx.run(GIVE_UP, b_id=outbox_id, b_now=tx.now, b_error=reason)
+    tx.run_each(GIVE_UP, [{"b_id": one, "b_now": tx.now, "b_error": reason} for one in delivery.ids])
     log.error("outbox: undeliverable", topic=delivery.topic, subject=delivery.subject, reason=reason)
     record_undeliverable(tx, delivery, [reason])
     if delivery.topic == APPROVAL_CARD:

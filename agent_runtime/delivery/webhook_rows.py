@@ -34,8 +34,7 @@ class Sending:
 def take(tx: Tx, limit: int, all_lanes: bool) -> list[Sending]:
     """Holds up to `limit` due rows for a while."""
     due = tx.all(DUE_WEBHOOKS if all_lanes else DUE_CALLBACKS, b_now=tx.now, b_limit=limit)
-    for row in due:
-        tx.run(HOLD, b_id=row.outbox_id, b_until=tx.now + HELD_FOR)
+    tx.run_each(HOLD, [{"b_id": row.outbox_id, "b_until": tx.now + HELD_FOR} for row in due])
     return [
         Sending(row.outbox_id, row.subject, row.lane, json.loads(row.payload), row.created_at, row.attempts + 1)
         for row in due

@@ -16,7 +16,7 @@ from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, InvalidRequest
 from agent_runtime.operations.request import Asker, Question, begin
 from agent_runtime.store.approvals import GET_APPROVAL_FOR_UPDATE
-from agent_runtime.store.tx import Tx, new_rows
+from agent_runtime.store.tx import Tx, unshared_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Asking:
     created: bool
 
 
-@new_rows
+@unshared_rows
 def ask(tx: Tx, wanted: Asked, defaults: Defaults, *, by: Actor, via: Via) -> Asking:
     """Asks for a decision on something that an outsider runs itself.
 

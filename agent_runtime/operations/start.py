@@ -21,7 +21,7 @@ from agent_runtime.store.events import record
 from agent_runtime.store.executions import BY_IDEMPOTENCY_KEY, EARLIER_TURNS, INSERT_EXECUTION
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.rows import binds_of
-from agent_runtime.store.tx import Tx, new_rows
+from agent_runtime.store.tx import Tx, unshared_rows
 
 HISTORY = 20
 """Earlier turns of a conversation that a follow-up gets to see."""
@@ -47,7 +47,7 @@ class Started:
     created: bool
 
 
-@new_rows
+@unshared_rows
 def start(
     tx: Tx,
     wanted: Start,

@@ -47,6 +47,10 @@ class _Undoable(Transaction):
         self._save()
         return self.all(q, **binds)
 
+    def run_each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
+        self._save()
+        return self.each(q, binds)
+
     def keep(self) -> None:
         """The request is done: what it wrote stays with the batch."""
         if self._saved:

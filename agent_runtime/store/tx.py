@@ -11,7 +11,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 OWN_ROWS: set[Callable[..., Any]] = set()
-NEW_ROWS: set[Callable[..., Any]] = set()
+UNSHARED_ROWS: set[Callable[..., Any]] = set()
 
 
 def own_rows(operation: F) -> F:
@@ -24,9 +24,12 @@ def own_rows(operation: F) -> F:
     return operation
 
 
-def new_rows(operation: F) -> F:
-    """Marks an operation that writes new rows alone; it may run at the same time as others within one transaction."""
-    NEW_ROWS.add(operation)
+def unshared_rows(operation: F) -> F:
+    """Marks an operation that writes only rows that no other does at that time: new ones, or such as its caller holds.
+
+    It may run at the same time as any others within one transaction.
+    """
+    UNSHARED_ROWS.add(operation)
     return operation
 
 
@@ -58,6 +61,10 @@ class Tx(Protocol):
 
     def run_all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
         """An immediate write with RETURNING: every row that it returns."""
+        ...
+
+    def run_each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
+        """An immediate write for each of `binds`, in this order; the rows that each returns."""
         ...
 
     def later(self, q: Q[Any], /, **binds: Any) -> None:

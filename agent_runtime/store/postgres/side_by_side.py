@@ -3,10 +3,10 @@
 Each lane of requests runs in a greenlet of its own. Where it asks for rows it is suspended; when all have asked or
 ended, what was asked with the same statement is sent together. Operations notice nothing of it.
 
-There is one transaction and so no row lock between them: only operations that keep to their own rows
-(`store.tx.own_rows`, `new_rows`) have lanes, one for each family of executions (a root and what it called) or approval
-of an outsider. All others come after the lanes, one after another. Nor is there a savepoint a request: where one raises
-after it has written, or a statement fails, all of it is rolled back, and the batch runs one by one.
+There is one transaction and so no row lock between them: only operations that keep to rows of their own
+(`store.tx.own_rows`, `unshared_rows`) have lanes, one for each family of executions (a root and what it called) or
+approval of an outsider. All others come after the lanes, one after another. Nor is there a savepoint a request: where
+one raises after it has written, or a statement fails, all of it is rolled back, and the batch runs one by one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from agent_runtime.store.faults import Entangled
 from agent_runtime.store.intake import Request
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Deferred, Rows, Statements, Transaction
-from agent_runtime.store.tx import NEW_ROWS, OWN_ROWS
+from agent_runtime.store.tx import OWN_ROWS, UNSHARED_ROWS
 
 R = TypeVar("R")
 
@@ -77,6 +77,11 @@ class _Noting(Transaction):
         self.wrote = self.wrote or bool(rows) or not q.returns
         return rows
 
+    def run_each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
+        rows = self.each(q, binds)
+        self.wrote = self.wrote or any(rows) or (bool(binds) and not q.returns)
+        return rows
+
 
 def side_by_side(
     connection: Statements, batch: Iterable[Request], now: int, owners: Mapping[str, str]
@@ -110,7 +115,7 @@ def _sorted_out(
     others: list[Request] = []
     for number, request in enumerate(batch):
         owner = owners.get(request.works_on)
-        if request.operation in NEW_ROWS:
+        if request.operation in UNSHARED_ROWS:
             lanes[owner or request.works_on or f"\t{number}"].append(request)
         elif owner is not None and request.operation in OWN_ROWS:
             lanes[owner].append(request)
