@@ -18,8 +18,8 @@ from agent_runtime.core.principal import LOCAL_OPERATOR
 from agent_runtime.delivery.outbox import Outbox
 from agent_runtime.operations.deploy import deploy
 from agent_runtime.store.database import Database
+from bot.entry import Slack
 from bot.sandbox.app import Sandbox
-from bot.surface import SlackSurface
 from tests.bot.engine import Clock, Engine
 from tests.bot.seeing import action_ids, shown, until
 from tests.bot.workspace import AGENTS, APPROVALS, ESCALATIONS, REQUESTER, REVIEWER, REVIEWER_2
@@ -195,7 +195,7 @@ async def open_desk(sandbox: Sandbox, path: Path, **settings: Any) -> AsyncItera
         aiohttp.ClientSession() as http,
     ):
         await database.write(deploy, "refund_agent", "v1", {}, by=LOCAL_OPERATOR)
-        create = SlackSurface.configured(**given)
+        create = Slack.configured(**given)
         assert create is not None
         surface = create(database)
         outbox = Outbox(database, surface.notifier)

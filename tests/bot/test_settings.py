@@ -10,8 +10,8 @@ from agent_runtime.errors import InvalidSetting
 from agent_runtime.server import running
 from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
+from bot.entry import Slack
 from bot.settings import slack_settings
-from bot.surface import SlackSurface
 
 TOKENS = {"slack_bot_token": "xoxb-1-2-abc", "slack_app_token": "xapp-1-A0-abc"}
 
@@ -87,8 +87,8 @@ def test_the_default_ladder() -> None:
 
 async def test_no_surface_without_tokens(tmp_path: Path) -> None:
     async with await Database.open(f"sqlite+aiosqlite:///{tmp_path}/x.db") as database:
-        assert SlackSurface.configured() is None
-        create = SlackSurface.configured(**TOKENS)
+        assert Slack.configured() is None
+        create = Slack.configured(**TOKENS)
         assert create is not None
         surface = create(database)
         assert surface.routes() == []
