@@ -53,8 +53,8 @@ bench: setup ## benchmarks against the raw driver in the same run (BENCH=full: a
 	@test -z "$(PEERS)" || .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	BENCH=$(BENCH) $(BIN)/python -m benchmarks
 
-chaos: setup ## the long fault runs: kills at every failpoint, races, replicas, the state machine (hours)
-	COUNTERSIGN_CHAOS=long $(PYTEST) -n $(JOBS) tests/chaos
+chaos: setup ## the long fault runs: kills at every failpoint, races, replicas, the state machine (hours; ONLY="crashes and sqlite": some)
+	COUNTERSIGN_CHAOS=long $(PYTEST) -n $(JOBS) tests/chaos $(if $(ONLY),-k "$(ONLY)")
 
 picture: setup browser ## draw docs/card.png anew from the demo's page
 	$(BIN)/python docs/make_card.py

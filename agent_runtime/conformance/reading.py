@@ -11,7 +11,7 @@ from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.people import People
 from agent_runtime.conformance.reasoners import ASK, CHILD_KINDS, CONFIRM, NOTES, STEPS, child_of
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
-from agent_runtime.core.execution import Execution, ExecutionStatus
+from agent_runtime.core.execution import Execution, ExecutionStatus, StepStatus
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, VOTES
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM, NOTED
@@ -51,6 +51,14 @@ async def all_ended(database: Database, people: People, url: str) -> bool:
         if execution is not None and not execution.terminal:
             return False
     return True
+
+
+async def any_started(people: People, database: Database) -> bool:
+    """Whether a call has been started and not ended, of what `people` asked for."""
+    for execution_id in people.started.values():
+        if any(step.status == StepStatus.started for step in await database.all(JOURNAL, b_id=execution_id)):
+            return True
+    return False
 
 
 async def read_all(database: Database, people: People, ledger: Ledger) -> Reading:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.people import People
 from agent_runtime.conformance.processes import Server, Zygote
-from agent_runtime.conformance.reading import all_ended, read_all
+from agent_runtime.conformance.reading import all_ended, any_started, read_all
 from agent_runtime.conformance.waiting import stopped, until
 from agent_runtime.core.duration import SECOND
-from agent_runtime.core.execution import LEASE, StepStatus
+from agent_runtime.core.execution import LEASE
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM
-from agent_runtime.store.steps import JOURNAL
 
 REPLICAS = 3
 TAKES = 0.05
@@ -109,14 +108,6 @@ class Replicas:
         return waits
 
 
-async def _any_started(people: People, database: Database) -> bool:
-    """Whether the first server has come to where it sleeps."""
-    for execution_id in people.started.values():
-        if any(step.status == StepStatus.started for step in await database.all(JOURNAL, b_id=execution_id)):
-            return True
-    return False
-
-
 async def sleeper(zygote: Zygote, people: People, database: Database, executions: int) -> Finding:
     """A server that sleeps past its lease right after it has committed that calls start: others go on meanwhile, and
     what it wakes up to is refused.
@@ -127,7 +118,7 @@ async def sleeper(zygote: Zygote, people: People, database: Database, executions
     for number in range(executions):
         people.want(f"sleeper-{number}", f"sleeper-{number} unsafe keyed")
     at_first = asyncio.create_task(people.work(first.url))
-    await until(lambda: _any_started(people, database), within=asleep)
+    await until(lambda: any_started(people, database), within=asleep)
     second = await zygote.fork()
     at_second = asyncio.create_task(people.work(second.url))
     await asyncio.sleep(asleep)

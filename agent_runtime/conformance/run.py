@@ -23,6 +23,7 @@ from agent_runtime.conformance.points import MESSAGE_POINTS, POINTS, REASONER_PO
 from agent_runtime.conformance.processes import Zygote, zygote
 from agent_runtime.conformance.races import Races
 from agent_runtime.conformance.replicas import Replicas, sleeper
+from agent_runtime.conformance.stops import stops
 from agent_runtime.conformance.timers import Timers
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidRequest
@@ -179,7 +180,11 @@ class Conformance:
         return [point for point in points if point in self.sizes.points or not self.sizes.points]
 
     async def _sleepers(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
-        return (await sleeper(forking, present, database, self.sizes.sleepers),) if self.sizes.sleepers else ()
+        if not self.sizes.sleepers:
+            return ()
+        slept = await sleeper(forking, present, database, self.sizes.sleepers)
+        async with people(present.ledger) as others:
+            return (slept, await stops(forking, others, database, self.sizes.sleepers))
 
     async def _parked(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
         if not self.sizes.parked:
