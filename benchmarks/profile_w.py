@@ -27,6 +27,7 @@ PLACES = {
     "agent_runtime/engine": "engine",
     "agent_runtime/sdk": "handles and results",
     "agent_runtime/audit": "audit trail's sealer",
+    "agent_runtime/delivery": "outbox's delivery",
     "agent_runtime": "the rest of the runtime",
     "json": "JSON",
     "asyncio": "event loop",
@@ -40,13 +41,16 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         product = await Product.open(f"sqlite+aiosqlite:///{folder}/profile.db")
         await at_once(lambda run: finish(product, run), await at_once(product.start, range(100)))
+        await product.settled()
         for phase in ("start", "decision"):
             runs = [] if phase == "start" else await at_once(product.start, range(RUNS))
+            await product.settled()
             with cProfile.Profile() as profile:
                 if phase == "start":
                     await at_once(product.start, range(RUNS))
                 else:
                     await at_once(lambda run: finish(product, run), runs)
+                await product.settled()
             _print(phase, pstats.Stats(profile))
         await product.close()
 
