@@ -24,6 +24,8 @@ class Proxy:
         """The connection on which a client sends this is cut in the middle of the server's answer."""
         self.silent_after: bytes | None = None
         """Once a client has sent this, and the server has got it, `silent` is set."""
+        self.silent_before: bytes | None = None
+        """When a client sends this, `silent` is set, and the server never gets it."""
         self.delay = 0.0
         """Seconds by which everything comes later, in either direction."""
         self.replace: tuple[bytes, bytes] | None = None
@@ -73,7 +75,7 @@ class Proxy:
 
     async def _passing(self, *holding: asyncio.Event) -> None:
         await asyncio.sleep(self.delay)
-        while any(event.is_set() for event in holding):
+        while self.listening and any(event.is_set() for event in holding):
             await asyncio.sleep(0.01)
 
     async def _both_ways(
@@ -90,6 +92,11 @@ class Proxy:
                 await self._passing(self.silent, self.deaf)
                 if self.cut_before is not None and self.cut_before in said:
                     self.cut_before = None
+                    return
+                if self.silent_before is not None and self.silent_before in said:
+                    self.silent_before = None
+                    self.silent.set()
+                    await self._passing(self.silent)
                     return
                 if self.cut_after is not None and self.cut_after in said:
                     self.cut_after = None

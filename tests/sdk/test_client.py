@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from aiohttp import web
@@ -246,3 +247,26 @@ async def test_what_is_idempotent_is_sent_again(monkeypatch: pytest.MonkeyPatch)
         assert len({body["approval_request_id"] for body in asked}) == 1, "the same request under the same id"
         await client.claim("apr_1", digest="sha256:0", attempt_key="k")
         assert len(asked) == 6
+
+
+async def test_many_clients_do_not_come_back_all_at_once() -> None:
+    """Each asks four times at most, with pauses of its own, so that a server that comes back is not overrun."""
+    began, asked = asyncio.get_running_loop().time(), []
+
+    async def away(request: web.Request) -> web.Response:
+        asked.append(asyncio.get_running_loop().time() - began)
+        return web.json_response({}, status=503)
+
+    async def asks(url: str) -> None:
+        async with AsyncClient(url) as client:
+            with pytest.raises(ServerUnavailable):
+                await client.ask("May I?")
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", away)
+    with mock.patch("agent_runtime.sdk.transport.RETRIES", (0.1, 0.2)):
+        async with listening(app) as url:
+            await asyncio.gather(*(asks(url) for _ in range(40)))
+    assert len(asked) == 40 * 3
+    last = sorted(asked)[-40:]
+    assert last[-1] - last[0] > 0.1, "they are spread over the longest pause"

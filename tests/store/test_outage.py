@@ -6,13 +6,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from agent_runtime.agent import Agent
+from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidSetting, StoreUnavailable
+from agent_runtime.operations.deploy import deploy
+from agent_runtime.operations.start import Start, start
 from agent_runtime.store.database import Database
+from agent_runtime.store.executions import BY_IDEMPOTENCY_KEY
 from agent_runtime.store.faults import OutcomeUnknown
+from agent_runtime.store.postgres import connecting, writer
 from agent_runtime.store.tx import Tx
 from tests.databases import run_sql
 from tests.proxy import Proxy, proxy_to
@@ -138,3 +145,37 @@ async def test_a_standby(database_url: str, proxy: Proxy) -> None:
     proxy.replace = (b"in_hot_standby\x00off\x00", b"in_hot_standby\x00on\x00\x00")
     with pytest.raises(StoreUnavailable, match="read-only"):
         await Database.open(through(proxy, database_url))
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_commit_in_a_black_hole_is_told_as_unknown_and_asking_tells(
+    database_url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, arrived: bool
+) -> None:
+    """Nothing is closed and nothing is said: given up after a while; the database itself knows what became of it."""
+    impatient = replace(connecting.WRITING, answer_within=0.3)
+    monkeypatch.setattr(writer, "WRITING", impatient)
+    async with (
+        await Database.open(through(proxy, database_url)) as database,
+        await Database.open(database_url) as truth,
+    ):
+        await deployed(truth)
+        if arrived:
+            proxy.silent_after = b"COMMIT;"
+        else:
+            proxy.silent_before = b"COMMIT;"
+        wanted = Start("an_agent", {"prompt": "Go"}, idempotency_key="order-1")
+        with pytest.raises(OutcomeUnknown, match="may or may not"):
+            await database.write(start, wanted, by=LOCAL_OPERATOR, via=Via.api)
+        proxy.silent.clear()
+        there = await truth.one(
+            BY_IDEMPOTENCY_KEY, b_requested_by=LOCAL_OPERATOR.principal, b_agent="an_agent", b_key="order-1"
+        )
+        assert (there is not None) == arrived
+        again = await database.write(start, wanted, by=LOCAL_OPERATOR, via=Via.api)
+        assert again.created != arrived, "asking again under the same key finds it, or starts it now"
+        assert there is None or again.execution.execution_id == there.execution_id
+
+
+async def deployed(database: Database) -> None:
+    agent = Agent("an_agent")
+    await database.write(deploy, agent.name, agent.version, agent.definition(), by=LOCAL_OPERATOR)

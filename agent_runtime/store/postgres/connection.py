@@ -101,6 +101,11 @@ class PostgresConnection:
         now: int = await translated(self._raw.fetchval(NOW))
         return now - since_start()
 
+    @property
+    def usable(self) -> bool:
+        """Whether it is open, as far as this side knows."""
+        return not self._raw.is_closed()
+
     async def not_yet(self) -> None:
         """Nobody came for the transaction that was begun with the last COMMIT: ends it."""
         if self._begun:

@@ -21,6 +21,17 @@ _GONE = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
 """Read-only (a standby now), a transaction or session that idled too long, shutdown, crash, still starting."""
 
 
+_FULL = "53300"
+"""Every connection that the server or the role may have is taken."""
+
+
+_RAISE_IT = "raise max_connections or the role's limit, or run fewer processes"
+
+
+class NoConnectionLeft(StoreUnavailable):
+    """PostgreSQL has no connection left; raise max_connections or the role's limit, or run fewer processes."""
+
+
 def is_drivers(error: Exception) -> bool:
     """Whether `error` comes from the driver or the network."""
     kinds = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
@@ -34,6 +45,8 @@ def in_our_words(error: Exception) -> CountersignError:
         return Collision(f"another write was first: {error}")
     if state in _CONTENDED:
         return Contended()
+    if state == _FULL:
+        return NoConnectionLeft()
     if isinstance(error.__cause__, UnicodeEncodeError):
         return InvalidRequest("text: it holds half of a surrogate pair, which is no character; send valid Unicode")
     if state is not None and state.startswith("22"):
@@ -53,6 +66,8 @@ def unreachable(error: Exception, url: URL) -> CountersignError:
         return InvalidSetting(f"COUNTERSIGN_DATABASE_URL: {error}")
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
         return StoreUnavailable(f"{said} refused the user {url.username!r} ({error}); check user and password")
+    if isinstance(error, asyncpg.TooManyConnectionsError):
+        return NoConnectionLeft(f"{said} has no connection left ({error}); {_RAISE_IT}")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return StoreUnavailable(f"{said} has no database {url.database!r}; create it, or correct the name")
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,13 @@ from sqlalchemy.engine import URL
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.store.faults import ConnectionLost
 from agent_runtime.store.postgres.connecting import READING, arguments
-from agent_runtime.store.postgres.faults import CONNECT_WITHIN, in_our_words, is_drivers, unreachable
+from agent_runtime.store.postgres.faults import (
+    CONNECT_WITHIN,
+    NoConnectionLeft,
+    in_our_words,
+    is_drivers,
+    unreachable,
+)
 from agent_runtime.store.postgres.fetching import fetch_each
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Rows
@@ -21,6 +28,9 @@ R = TypeVar("R")
 
 CONNECTIONS = 8
 """Statements that run at once; more wait."""
+
+FULL_PAUSE = 0.05
+"""Seconds after which a read asks again for a connection where the server has none left."""
 
 _Asked = tuple[dict[str, Any], asyncio.Future[Rows]]
 
@@ -101,6 +111,20 @@ class PostgresReader:
         except ConnectionLost:
             await self._pool.expire_connections()  # what broke one is likely to have broken the others
             return await self._fetch_once(q, binds)
+        except NoConnectionLeft:
+            return await self._fetch_patiently(q, binds)
+
+    async def _fetch_patiently(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
+        """By a connection that the pool has already, once one is free, or by one that others gave up."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CONNECT_WITHIN
+        while True:
+            await asyncio.sleep(FULL_PAUSE * random.uniform(0.5, 1.0))  # noqa: S311
+            try:
+                return await self._fetch_once(q, binds)
+            except NoConnectionLeft:
+                if loop.time() >= until:
+                    raise
 
     async def _fetch_once(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
         try:

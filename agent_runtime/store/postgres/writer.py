@@ -17,6 +17,7 @@ from agent_runtime.store.faults import ConnectionLost, OutcomeUnknown
 from agent_runtime.store.intake import Intake, Request
 from agent_runtime.store.postgres.connecting import WRITING, connect
 from agent_runtime.store.postgres.connection import PostgresConnection
+from agent_runtime.store.postgres.faults import NoConnectionLeft
 from agent_runtime.store.postgres.side_by_side import side_by_side
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ class PostgresWriter:
         self._intake = Intake()
         self._closing = asyncio.Event()
         self._working: list[asyncio.Task[None]] = []
+        self._connections: list[PostgresConnection] = []
 
     @classmethod
     async def open(cls, url: URL, answered: Callable[[list[Request]], None], joining: Joining) -> PostgresWriter:
@@ -85,7 +87,10 @@ class PostgresWriter:
                 except StoreUnavailable as error:
                     connection = None
                     log.warning("the database is away", reason=error.message, seconds=pause)
-                    self._refuse([*batch, *self._intake.waiting()], error)
+                    if isinstance(error, NoConnectionLeft) and self._others_can():
+                        self._leave(batch)
+                    else:
+                        self._refuse([*batch, *self._intake.waiting()], error)
                     batch = []
                     await self._rest(pause)
                     pause = min(LAST_PAUSE, pause * 2)
@@ -142,6 +147,17 @@ class PostgresWriter:
                 break
         return connection
 
+    def _others_can(self) -> bool:
+        """Whether another writer has a connection; at the end nobody comes for what is left to others."""
+        return not self._closing.is_set() and any(connection.usable for connection in self._connections)
+
+    def _leave(self, batch: list[Request]) -> None:
+        """To another writer: what has no answer yet was not written."""
+        self._answered([request for request in batch if request.answered])
+        for request in batch:
+            if not request.answered:
+                self._intake.put(request)
+
     async def _rest(self, pause: float) -> None:
         """Shortened at random, so that replicas whose database comes back do not all come back with it."""
         with contextlib.suppress(TimeoutError):
@@ -157,4 +173,6 @@ class PostgresWriter:
     async def _connect(self) -> PostgresConnection:
         link = await connect(self._url, WRITING)
         await link.execute(_DURABLE)
-        return PostgresConnection(link)
+        connection = PostgresConnection(link)
+        self._connections = [*(one for one in self._connections if one.usable), connection]
+        return connection
