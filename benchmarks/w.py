@@ -23,7 +23,7 @@ from benchmarks.product import HttpProduct, PlainProduct, Product, ReasonerProdu
 from benchmarks.table import show
 from tests.postgres import server_url
 
-ROUNDS, RUNS, ONE_BY_ONE = (5, 1000, 100) if FULL else (1, 200, 20)
+ROUNDS, RUNS, ONE_BY_ONE = (3, 1000, 100) if FULL else (1, 200, 20)
 PRODUCTS = (Product, PlainProduct, ReasonerProduct, HttpProduct)
 PEERS_PYTHON = Path(os.environ.get("PEERS_PYTHON", ".venv-peers/bin/python"))
 PEERS = {
