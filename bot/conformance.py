@@ -21,7 +21,9 @@ from agent_runtime.conformance.doors import Answer, Door, Shown
 from agent_runtime.store.database import Database
 from bot.sandbox.app import Sandbox, running_sandbox
 from bot.sandbox.config import SandboxConfig
+from bot.settings import slack_settings
 from bot.surface import SlackSurface
+from bot.transport.gate import FORM_TYPE
 from bot.transport.http import PATH
 from bot.ui.actions import APPROVE, as_json
 
@@ -32,13 +34,12 @@ CONNECTED_WITHIN = 30.0
 async def slack_door(database: Database) -> AsyncIterator[Door]:
     """A reviewer's clicks on Approve, as Slack sends them over HTTP; Slack shows the clicker what came of it."""
     async with running_sandbox(SandboxConfig(time_scale=0.01)) as sandbox, aiohttp.ClientSession() as http:
-        create = SlackSurface.configured(
+        settings = slack_settings(
             slack_bot_token=sandbox.config.bot_token,
             slack_signing_secret=sandbox.config.signing_secret,
             slack_api_url=sandbox.api_url,
         )
-        assert create is not None
-        surface = create(database)
+        surface = SlackSurface(database, settings)
         app = web.Application()
         app.add_routes(surface.routes())
         runner = web.AppRunner(app, access_log=None)
@@ -65,29 +66,33 @@ def _clicks(http: aiohttp.ClientSession, url: str, sandbox: Sandbox) -> Door:
     numbers = itertools.count(1)
 
     async def click(shown: Shown, verdict: str, words: str) -> Answer:
-        body = urlencode({"payload": json.dumps(_payload(shown, sandbox, next(numbers)))}).encode()
-        timestamp = str(int(time.time()))
-        signed = hmac.new(sandbox.config.signing_secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256)
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "X-Slack-Request-Timestamp": timestamp,
-            "X-Slack-Signature": f"v0={signed.hexdigest()}",
-        }
+        body = urlencode({"payload": json.dumps(click_payload(shown, sandbox, next(numbers)))}).encode()
+        headers = {"Content-Type": FORM_TYPE, **signed(body, sandbox.config.signing_secret)}
         async with http.post(url, data=body, headers=headers) as answer:
             return Answer(False, f"Slack was answered {answer.status}", told=False)
 
     return click
 
 
-def _payload(shown: Shown, sandbox: Sandbox, number: int) -> dict[str, Any]:
-    """A `block_actions` payload (docs.slack.dev/reference/interaction-payloads/block_actions-payload)."""
+def signed(body: bytes, secret: str, *, ago: int = 0) -> dict[str, str]:
+    """The headers of a request as Slack signs it, now or some seconds ago.
+
+    See docs.slack.dev/authentication/verifying-requests-from-slack.
+    """
+    timestamp = str(int(time.time()) - ago)
+    made = hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256)
+    return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={made.hexdigest()}"}
+
+
+def click_payload(shown: Shown, sandbox: Sandbox, number: int, user: str = REVIEWER) -> dict[str, Any]:
+    """A click on Approve (docs.slack.dev/reference/interaction-payloads/block_actions-payload)."""
     team = {"id": sandbox.config.team_id, "domain": sandbox.config.team_domain}
     channel = sandbox.config.channels[0].id
     ts = f"{1_700_000_000 + number}.000100"
     return {
         "type": "block_actions",
         "team": team,
-        "user": {"id": REVIEWER, "username": "reviewer", "team_id": team["id"]},
+        "user": {"id": user, "username": "somebody", "team_id": team["id"]},
         "api_app_id": "A0CONFORMAN",
         "token": "unused",
         "container": {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": False},

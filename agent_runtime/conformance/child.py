@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import structlog
-from aiohttp import web
 from pydantic import SecretStr
 
 from agent_runtime import failpoints
@@ -26,6 +25,7 @@ from agent_runtime.settings import Settings
 from agent_runtime.store.database import Database
 from agent_runtime.surface import Surface
 from agent_runtime.web.app import create_app
+from agent_runtime.web.listening import bind, listen, runner_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ async def _serve(wanted: Wanted, told: int, lifeline: int) -> None:
             people=replica.actor,
             calls=replica.calls,
         )
-        runner = web.AppRunner(app, access_log=None)
+        runner = runner_of(app)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await listen(runner, await bind("127.0.0.1", 0), "127.0.0.1")
         ready = {"number": wanted.number, "port": runner.addresses[0][1], "worker": replica.worker.worker_id}
         os.write(told, (json.dumps(ready) + "\n").encode())
         await asyncio.Event().wait()

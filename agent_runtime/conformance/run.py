@@ -14,6 +14,7 @@ from agent_runtime.conformance.crashes import CrashRun, crashes
 from agent_runtime.conformance.dashboard import dashboard
 from agent_runtime.conformance.doors import WEBHOOK_SECRET, Door
 from agent_runtime.conformance.figures import Finding
+from agent_runtime.conformance.floods import FEW, FLOODS, Floods, FloodSizes, OpenFloods
 from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.messages import MessageRun, OpenWorkspace, messages
 from agent_runtime.conformance.parked import Parked
@@ -49,6 +50,8 @@ class Sizes:
     changes: int = 50
     sleepers: int = 8
     parked: int = 10_000
+    floods: FloodSizes | None = FLOODS
+    """None leaves them out."""
     patience: float = 600.0
     points: frozenset[str] = frozenset()
     """The failpoints; all by default."""
@@ -63,6 +66,7 @@ QUICK = Sizes(
     changes=5,
     sleepers=0,
     parked=100,
+    floods=FEW,
     patience=60,
 )
 """Under a minute on one core."""
@@ -90,6 +94,7 @@ class Conformance:
     sizes: Sizes = FULL
     tell: Callable[[Finding], None] = lambda finding: None
     more: dict[str, OpenDoor] = field(default_factory=dict)
+    floods: OpenFloods | None = None
     say: Callable[[str], None] = lambda line: None
     workspace: OpenWorkspace | None = None
     only: Sequence[str] = PARTS
@@ -120,6 +125,7 @@ class Conformance:
             "messages": self._messages,
             "sleepers": self._sleepers,
             "parked": self._parked,
+            "floods": self._floods,
         }
 
     def _made(self, findings: Sequence[Finding]) -> None:
@@ -191,6 +197,11 @@ class Conformance:
             return ()
         parked = Parked(forking, present, database)
         return (await parked.run(self.sizes.parked, within=self.sizes.patience),)
+
+    async def _floods(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
+        if self.sizes.floods is None or self.floods is None:
+            return ()
+        return await Floods(forking, present, database, self.sizes.floods, self.floods).run()
 
 
 async def refuse_unless_empty(database: Database) -> None:

@@ -60,6 +60,7 @@ async def _run(
     from agent_runtime.conformance.run import FULL, QUICK, Conformance
     from bot.conformance import slack_door
     from bot.conformance_messages import local_workspace
+    from bot.floods import slack_floods
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
 
@@ -78,9 +79,7 @@ async def _run(
         sizes = QUICK if quick else FULL
         if kills is not None:
             sizes = dataclasses.replace(sizes, kills=kills)
-        trying = Conformance(
-            database_url, sizes, tell, {"slack": slack_door}, say=say, workspace=local_workspace, only=only
-        )
+        trying = Conformance(database_url, sizes, tell, {"slack": slack_door}, slack_floods, say, local_workspace, only)
         findings = await trying.run()
     held = all(finding.held for finding in findings)
     if as_json:

@@ -19,8 +19,8 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-FEWEST, MOST = 16, 200
-"""Deliveries of a kind that are under way at once, at least and at most."""
+FEWEST, FIRST, MOST = 16, 50, 200
+"""Deliveries of a kind that are under way at once: at least, at first and at most."""
 
 QUICK, SLOW = 0.25, 0.5
 """Seconds: where they take less, one more is taken; where they take longer, half as many. Slack waits three, and all
@@ -49,7 +49,7 @@ class _Kind:
 
     name: str
     share: int
-    limit: float = MOST
+    limit: float = FIRST
     under_way: int = 0
     of: Counter[str] = field(default_factory=Counter)
     halved_at: float = -1.0
@@ -57,7 +57,7 @@ class _Kind:
     def learn(self, began: float, now: float) -> None:
         """One that began then has ended."""
         if now - began < QUICK:
-            self.limit = min(MOST, self.limit + 1 / self.limit)
+            self.limit = min(MOST, self.limit + (1 / self.limit if self.halved_at >= 0 else 1))
         elif now - began > SLOW and began >= self.halved_at:  # once for all that were under way together
             self.limit, self.halved_at = max(FEWEST, self.limit / 2), now
 
