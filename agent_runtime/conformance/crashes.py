@@ -34,7 +34,7 @@ LIFE = 3.0
 """Seconds that a server gets to reach its point; past it, it is killed wherever it is."""
 
 MISSES = 10
-"""Servers that need not come to a point, beside a quarter of the kills, until it counts as not reached."""
+"""Servers that need not come to a point, beside half as many as the kills, until it counts as not reached."""
 
 DRAINED_WITHIN = 120.0
 """Seconds for all that was started to end, once nothing is killed any more; a lease is 15."""
@@ -67,7 +67,7 @@ class CrashRun:
         """Lets servers die at `point` until `kills` have, each with new executions and those that were left."""
         first = AFTER_A_CRASH.get(point)
         began = time.monotonic()
-        while self.killed[point] < kills and self.missed[point] <= MISSES + kills // 4:
+        while self.killed[point] < kills and self.missed[point] <= MISSES + kills // 2:
             if first is not None:
                 await self._one_life(first, course_to(point))
             await self._one_life(point, course_to(point))
