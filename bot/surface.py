@@ -1,4 +1,4 @@
-"""Slack as a place where approvals are shown and decided; found by the entry-point group `countersign.surfaces`."""
+"""Slack as a place where approvals are shown and decided; `bot.entry` is how the runtime finds it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -19,7 +19,7 @@ from agent_runtime.core.principal import Actor
 from agent_runtime.policy_file import load_policy_file
 from agent_runtime.store.database import Database
 from bot.listeners.context import Context
-from bot.settings import SlackSettings, slack_settings
+from bot.settings import SlackSettings
 from bot.slack.client import METHODS, SlackAway, SlackClient, SlackRefused
 from bot.slack.directory import UNKNOWN, Directory
 from bot.slack.identity import Identity
@@ -68,12 +68,6 @@ class SlackSurface:
         receive = partial(dispatch, self._app)
         self._socket = SocketMode(self._client, receive, settings.slack_connections, self._admission)
         self._http = self._http_mode(database)
-
-    @classmethod
-    def configured(cls, *, env_file: str | None = None, **arguments: Any) -> Callable[[Database], Self] | None:
-        """What creates the surface for the settings, or None where no Slack token is set. Raises InvalidSetting."""
-        settings = slack_settings(env_file=env_file, **arguments)
-        return None if settings.mode == "off" else partial(cls, settings=settings)
 
     async def actor(self, principal: str) -> Actor | None:
         """Who somebody in Slack is now; barred where Slack does not say. None for principals of other doors."""
