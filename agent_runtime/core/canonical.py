@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, TypeAlias
 
 import orjson
 import rfc8785
@@ -195,15 +194,28 @@ def parse_json(raw: bytes, *, max_bytes: int = 262_144, max_depth: int = 32) -> 
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidJson("", f"is not UTF-8 (byte {error.start})") from None
-    reading = _reading()
     try:
-        value: JsonValue = reading.decoder.decode(text)
+        value: JsonValue = _AT_ONCE.decode(text)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidJson("", f"cannot be read: {error.msg} ({where})") from None
-    if reading.refused or _SURROGATE_ESCAPE.search(raw):
+        raise _unreadable(error) from None
+    except _RefusedAtOnce:
+        _require_accepted(_in_place(text), "")
+        raise
+    if _SURROGATE_ESCAPE.search(raw):
         _require_accepted(value, "")
     return value
+
+
+def _in_place(text: str) -> Any:
+    """The value with what is refused in it."""
+    try:
+        return _IN_PLACE.decode(text)
+    except json.JSONDecodeError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: json.JSONDecodeError) -> InvalidJson:
+    return InvalidJson("", f"cannot be read: {error.msg} (line {error.lineno}, column {error.colno})")
 
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -224,7 +236,8 @@ def _is_deeper(raw: bytes, max_depth: int) -> bool:
     return False
 
 
-_READINGS = threading.local()
+class _RefusedAtOnce(Exception):
+    """Something in the text is refused; what and where is found by reading it again."""
 
 
 class _Refused:
@@ -234,51 +247,44 @@ class _Refused:
         self.reason = reason
 
 
-def _reading() -> _Reading:
-    """This thread's decoder, which takes as long to make as a short text to read."""
-    reading: _Reading | None = getattr(_READINGS, "reading", None)
-    if reading is None:
-        reading = _READINGS.reading = _Reading()
-    reading.refused = False
-    return reading
+def _refuse_at_once(reason: str) -> NoReturn:
+    raise _RefusedAtOnce
 
 
-class _Reading:
-    """A decoder, and whether it refused anything in its last parse."""
+def _decoder(refuse: Callable[[str], Any]) -> json.JSONDecoder:
+    """A strict decoder, in whose values stands what `refuse` returns. Making one takes as long as a short parse."""
 
-    def __init__(self) -> None:
-        self.refused = False
-        self.decoder = json.JSONDecoder(
-            object_pairs_hook=self._object,
-            parse_int=self._integer,
-            parse_float=self._float,
-            parse_constant=lambda text: self._refuse(f"is {text}, which JSON does not have"),
-        )
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> Any:
+    def an_object(pairs: list[tuple[str, Any]]) -> Any:
         value = dict(pairs)
         if len(value) == len(pairs):
             return value
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        return self._refuse(f"has the key {json.dumps(twice)} more than once")
+        return refuse(f"has the key {json.dumps(twice)} more than once")
 
-    def _integer(self, text: str) -> Any:
+    def an_integer(text: str) -> Any:
         # Seventeen characters hold a sign and every safe integer; longer texts are not even converted.
         number = int(text) if len(text) <= 17 else None
         if number is None or _number_refusal(number) is not None:
-            return self._refuse(_UNSAFE_INTEGER)
+            return refuse(_UNSAFE_INTEGER)
         return number
 
-    def _float(self, text: str) -> Any:
+    def a_float(text: str) -> Any:
         number = float(text)
         if number - number != 0:
-            return self._refuse("is a number too large for a double: pass it as a string")
+            return refuse("is a number too large for a double: pass it as a string")
         reason = _number_refusal(number)
-        return number if reason is None else self._refuse(reason)
+        return number if reason is None else refuse(reason)
 
-    def _refuse(self, reason: str) -> _Refused:
-        self.refused = True
-        return _Refused(reason)
+    def a_constant(text: str) -> Any:
+        return refuse(f"is {text}, which JSON does not have")
+
+    return json.JSONDecoder(
+        object_pairs_hook=an_object, parse_int=an_integer, parse_float=a_float, parse_constant=a_constant
+    )
+
+
+_AT_ONCE = _decoder(_refuse_at_once)
+_IN_PLACE = _decoder(_Refused)
 
 
 def _require_accepted(value: Any, path: str) -> None:

@@ -43,7 +43,7 @@ from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
 
-IN_FLIGHT = 32
+IN_FLIGHT = 64
 """Subjects whose rows are on their way at once."""
 
 REPAINTED = frozenset({APPROVAL_CARD, APPROVAL_WARNING, EXECUTION_PROGRESS})

@@ -100,7 +100,9 @@ _r = receipts.c
 _place = and_(
     _r.notifier == bindparam("b_notifier"), _r.topic == bindparam("b_topic"), _r.subject == bindparam("b_subject")
 )
-RECEIPTS = Q(select(_r.place, _r.receipt, _r.shown_version, _r.shown_digest).where(_place).order_by(_r.created_at))
+RECEIPTS = Q(
+    select(_r.place, _r.receipt, _r.shown_version, _r.shown_digest).where(_place).order_by(_r.created_at), quick=True
+)
 INSERT_RECEIPT = Q(insert(receipts), columns=column_names(receipts))
 UPDATE_RECEIPT = Q(
     update(receipts)

@@ -14,7 +14,7 @@ _all = list(_p)
 _by_id = _p.approval_request_id == bindparam("b_id")
 
 INSERT_PERMIT = Q(insert(permits), columns=column_names(permits))
-GET_PERMIT = Q(select(*_all).where(_by_id), Permit)
+GET_PERMIT = Q(select(*_all).where(_by_id), Permit, quick=True)
 LAPSED_PERMITS = Q(
     select(_p.approval_request_id)
     .where(_p.status == "claimed", _p.expires_at <= bindparam("b_now"))

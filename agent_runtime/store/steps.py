@@ -15,7 +15,7 @@ _here = and_(_s.execution_id == bindparam("b_id"), _s.position == bindparam("b_p
 
 INSERT_STEP = Q(insert(steps), columns=column_names(steps))
 JOURNAL = Q(select(*_all).where(_s.execution_id == bindparam("b_id")).order_by(_s.position), Step, quick=True)
-GET_STEP = Q(select(*_all).where(_here), Step)
+GET_STEP = Q(select(*_all).where(_here), Step, quick=True)
 STEPS_AT_ONCE = 32
 STEPS_AT = Q(
     select(*_all).where(

@@ -10,7 +10,7 @@ from agent_runtime.store.schema import switches
 from agent_runtime.store.statement import Q
 
 _w = switches.c
-SWITCHES = Q(select(*_w).order_by(_w.stopped_at, _w.scope), Switch)
+SWITCHES = Q(select(*_w).order_by(_w.stopped_at, _w.scope), Switch, quick=True)
 GET_SWITCH = Q(select(*_w).where(_w.scope == bindparam("b_scope")), Switch)
 INSERT_SWITCH = Q(insert(switches), columns=column_names(switches))
 DELETE_SWITCH = Q(delete(switches).where(_w.scope == bindparam("b_scope")).returning(*_w), Switch)

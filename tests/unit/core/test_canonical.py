@@ -340,3 +340,8 @@ def test_the_common_case_takes_the_quick_way() -> None:
         return min(once() for _ in range(5))
 
     assert seconds(canonical) < seconds(rfc8785.dumps)
+
+
+def test_what_is_refused_in_a_text_that_is_broken_too() -> None:
+    with pytest.raises(InvalidJson, match="cannot be read"):
+        parse_json(b'{"a": NaN, "b": }')
