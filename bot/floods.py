@@ -37,6 +37,9 @@ GUESTS = 5
 """Mentions by somebody who may start nothing, each in a thread of its own; in the first flood of this length."""
 LONG_ENOUGH = 0.5
 
+NO_TOOL = "nothing"
+"""What the model calls: no tool of that name is there, so that no effect slows the server down."""
+
 REPEATED = 10
 """Every so many events one comes twice."""
 
@@ -151,7 +154,7 @@ class SlackFloods:
         event: dict[str, Any] = {
             "type": "app_mention",
             "user": GUEST if thread else REQUESTERS[number % len(REQUESTERS)],
-            "text": f"<@{config.bot_user_id}> {AGENT} {event_id} idempotent",
+            "text": f"<@{config.bot_user_id}> {AGENT} {event_id} {NO_TOOL}",
             "ts": ts,
             "channel": config.channels[0].id,
             "team": config.team_id,
