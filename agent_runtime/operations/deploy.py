@@ -17,7 +17,8 @@ def deploy(tx: Tx, agent: str, agent_version: str, definition: Mapping[str, Any]
     latest = tx.one(LATEST_DEFINITION, b_agent=agent)
     if latest is not None and latest.agent_version == agent_version:
         return False
-    if not tx.run(TOUCH_DEFINITION, b_agent=agent, b_version=agent_version, b_now=tx.now):
+    before = 0 if latest is None else latest.deployed_at
+    if not tx.run(TOUCH_DEFINITION, b_agent=agent, b_version=agent_version, b_latest=before, b_now=tx.now):
         tx.run(
             INSERT_DEFINITION,
             agent=agent,

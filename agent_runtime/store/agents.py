@@ -21,10 +21,15 @@ DEFINITIONS = Q(
 AGENT_NAMES = Q(select(_d.agent).distinct().order_by(_d.agent))
 TOUCH_DEFINITION = Q(
     update(agent_definitions)
-    .where(_d.agent == bindparam("b_agent"), _d.agent_version == bindparam("b_version"))
+    .where(
+        _d.agent == bindparam("b_agent"),
+        _d.agent_version == bindparam("b_version"),
+        _d.deployed_at <= bindparam("b_latest"),
+    )
     .values(deployed_at=bindparam("b_now"))
     .returning(_d.agent)
 )
+"""An earlier version is the latest again, unless somebody has deployed it since `b_latest` was."""
 INSERT_DEFINITION = Q(insert(agent_definitions), columns=column_names(agent_definitions))
 
 _w = workers.c
