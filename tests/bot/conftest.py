@@ -11,9 +11,20 @@ import pytest
 
 from bot.sandbox.app import Sandbox, running_sandbox
 from bot.sandbox.config import SandboxConfig
+from bot.slack import directory
 from tests.bot.desk import Desk, open_desk
 
 OpenDesk: TypeAlias = Callable[..., AbstractAsyncContextManager[Desk]]
+
+
+BUDGET = directory.LOOK_UP_BUDGET
+"""The product's own, for tests of it."""
+
+
+@pytest.fixture(autouse=True)
+def _patient_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stood still for a moment is no slow Slack."""
+    monkeypatch.setattr(directory, "LOOK_UP_BUDGET", 8.0)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from agent_runtime.core.policy import Approval
 from agent_runtime.store.executions import REQUESTED_BY
 from bot.sandbox.app import running_sandbox
 from bot.sandbox.config import SandboxConfig
+from bot.slack import directory
+from tests.bot.conftest import BUDGET
 from tests.bot.desk import Desk, asked, connected, open_desk
 from tests.bot.seeing import action_ids, shown, until
 from tests.bot.workspace import AGENTS, APPROVALS, REQUESTER, REVIEWER
@@ -29,8 +31,9 @@ async def calls(desk: Desk, method: str) -> list[dict[str, Any]]:
     return list((await desk.get("/calls", method=method))["calls"])
 
 
-async def test_slow_slack(desk: Desk) -> None:
+async def test_slow_slack(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decision is committed at once and answered in time; whom Slack has not told about yet clicks again."""
+    monkeypatch.setattr(directory, "LOOK_UP_BUDGET", BUDGET)
     approval, other = await asked(desk), await asked(desk)
     card, second = await desk.card(approval), await desk.card(other)
     await known(desk, REQUESTER)
