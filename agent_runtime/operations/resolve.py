@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Decision, Kind, Verdict, already_resolved
+from agent_runtime.core.approval import (
+    ApprovalRequest,
+    ApprovalStatus,
+    Decision,
+    Kind,
+    Verdict,
+    Vote,
+    already_resolved,
+)
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.deciding import Counted, Ended, Fits, Repeated, decide
 from agent_runtime.core.duration import SECOND
@@ -59,13 +67,20 @@ def resolve(
     """
     approval = load(tx, approval_request_id)
     with refusals_recorded(approval, by, via):
-        transition = decide(approval, tx.all(VOTES, b_id=approval_request_id), decision, by, via, tx.now, fits)
+        transition = decide(approval, _votes(tx, approval), decision, by, via, tx.now, fits)
     if isinstance(transition, Repeated):
         return Resolution(approval, already_processed=True)
     _record_vote(tx, approval, decision, by, via)
     if isinstance(transition, Counted):
         return Resolution(_count(tx, approval, transition, decision, by, via))
     return Resolution(end(tx, approval, transition, by=by, via=via))
+
+
+def _votes(tx: Tx, approval: ApprovalRequest) -> Sequence[Vote]:
+    """The decisions so far; there is none where the first one ends it and it is pending."""
+    if approval.pending and approval.policy.quorum == 1:
+        return ()
+    return tx.all(VOTES, b_id=approval.approval_request_id)
 
 
 def expire(tx: Tx, approval: ApprovalRequest) -> ApprovalRequest:
