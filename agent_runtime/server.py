@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -94,6 +95,12 @@ async def _preloaded(wanted: bool) -> AsyncIterator[None]:
             await asyncio.gather(loading, return_exceptions=True)  # whoever uses it is told what is wrong with it
 
 
+SETTLED = 5.0
+"""Seconds after which what a server has loaded is there to stay: the collector, which takes a tenth of the time else,
+need not look at it again.
+"""
+
+
 async def serve(
     agents: Sequence[Agent],
     *,
@@ -111,6 +118,7 @@ async def serve(
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(signum, stop.set)
                 restore.callback(loop.remove_signal_handler, signum)
+            restore.callback(loop.call_later(SETTLED, gc.freeze).cancel)
         async with running(agents, settings=settings, env_file=env_file, auto_port=auto_port) as server:
             ready(server)
             await stop.wait()
