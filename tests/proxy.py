@@ -73,10 +73,14 @@ class Proxy:
             self._serving.discard(serving)
             writer.transport.abort()
 
-    async def _passing(self, *holding: asyncio.Event) -> None:
+    async def _passing(self, *holding: asyncio.Event) -> bool:
+        """Waits until what was said may pass; whether it was held up."""
         await asyncio.sleep(self.delay)
+        held = False
         while self.listening and any(event.is_set() for event in holding):
+            held = True
             await asyncio.sleep(0.01)
+        return held
 
     async def _both_ways(
         self,
@@ -89,7 +93,8 @@ class Proxy:
 
         async def up() -> None:
             while said := await client.read(65536):
-                await self._passing(self.silent, self.deaf)
+                if await self._passing(self.silent, self.deaf) and client.at_eof():
+                    return  # who said it has hung up meanwhile: it is lost in the black hole
                 if self.cut_before is not None and self.cut_before in said:
                     self.cut_before = None
                     return
