@@ -82,12 +82,13 @@ def commit(connection: Connection, batch: list[Request], together: Way = one_by_
         for request in batch:
             request.fail(error)
         return
+    single = len(batch) == 1
     try:
         try:
-            _transact(connection, batch, together if len(batch) > 1 else one_by_one, joining)
+            _transact(connection, batch, one_by_one if single and not connection.alone else together, joining)
         except Entangled:
             connection.roll_back()
-            connection.begin(patient=False)
+            connection.begin(patient=single)
             _transact(connection, batch, one_by_one)
     except ConnectionLost:
         raise

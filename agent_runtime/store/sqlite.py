@@ -25,8 +25,8 @@ from agent_runtime.store import forks
 from agent_runtime.store.batch import Joining, commit
 from agent_runtime.store.faults import Collision
 from agent_runtime.store.intake import Intake, Request
-from agent_runtime.store.one_by_one import one_by_one
 from agent_runtime.store.statement import Q
+from agent_runtime.store.unsaved import in_order
 
 R = TypeVar("R")
 
@@ -202,7 +202,7 @@ class SqliteWriter:
     async def _commit(self, batch: list[Request]) -> None:
         try:
             with forks.transaction():
-                await greenlet_spawn(commit, self._connection, batch, one_by_one, self._joining)
+                await greenlet_spawn(commit, self._connection, batch, in_order, self._joining)
         except Exception as error:  # noqa: BLE001 - such as a ROLLBACK that fails; the next BEGIN tries it again
             unavailable = error if isinstance(error, StoreUnavailable) else StoreUnavailable(repr(error))
             for request in batch:

@@ -15,18 +15,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from agent_runtime.errors import CountersignError, StoreUnavailable
+from agent_runtime.store import unsaved
 from agent_runtime.store.faults import Entangled
 from agent_runtime.store.intake import Request
 from agent_runtime.store.statement import Q
-from agent_runtime.store.transaction import Deferred, Rows, Statements, Transaction
+from agent_runtime.store.transaction import Deferred, Rows, Statements
 from agent_runtime.store.tx import OWN_ROWS, UNSHARED_ROWS
-
-R = TypeVar("R")
 
 
 class _Together:
@@ -58,31 +57,6 @@ class _InItsLane:
         return answer
 
 
-class _Noting(Transaction):
-    """Knows whether anything was written."""
-
-    __slots__ = ("wrote",)
-
-    def __init__(self, statements: Statements, now: int) -> None:
-        super().__init__(statements, now)
-        self.wrote = False
-
-    def run(self, q: Q[R], /, **binds: Any) -> R | None:
-        row = self.one(q, **binds)
-        self.wrote = self.wrote or row is not None or not q.returns
-        return row
-
-    def run_all(self, q: Q[R], /, **binds: Any) -> Sequence[R]:
-        rows = self.all(q, **binds)
-        self.wrote = self.wrote or bool(rows) or not q.returns
-        return rows
-
-    def run_each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
-        rows = self.each(q, binds)
-        self.wrote = self.wrote or any(rows) or (bool(binds) and not q.returns)
-        return rows
-
-
 def side_by_side(
     connection: Statements, batch: Iterable[Request], now: int, owners: Mapping[str, str]
 ) -> Iterable[Deferred]:
@@ -95,7 +69,7 @@ def side_by_side(
 
     def run(requests: Iterable[Request], statements: Statements) -> None:
         for request in requests:
-            deferred.append(_run(statements, request, now))
+            deferred.append(unsaved.run(statements, request, now))
 
     together, in_its_lane = _Together(connection), _InItsLane()
     _run_together(together, [greenlet(partial(run, lanes[key], in_its_lane)) for key in sorted(lanes)])
@@ -147,27 +121,3 @@ def _run_together(connection: Statements, lanes: Sequence[greenlet]) -> None:
         for lane in lanes:
             if not lane.dead:
                 lane.throw(GreenletExit)
-
-
-def _run(statements: Statements, request: Request, now: int) -> Deferred:
-    tx = _Noting(statements, now)
-    try:
-        result = request.operation(tx, *request.args, **request.kwargs)
-    except (StoreUnavailable, Entangled):
-        raise
-    except Exception as error:
-        if tx.wrote:
-            raise Entangled from error
-        request.refuse(error)
-        return _what_it_leaves(statements, error, now)
-    request.succeed(result, tx.topics, tx.counted)
-    return tx.deferred
-
-
-def _what_it_leaves(statements: Statements, error: Exception, now: int) -> Deferred:
-    """A refusal may leave a trace although nothing else is written (`CountersignError.leaves`)."""
-    if not isinstance(error, CountersignError) or error.leaves is None:
-        return []
-    tx = _Noting(statements, now)
-    error.leaves(tx)
-    return tx.deferred
