@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.conformance.figures import Finding
+from agent_runtime.conformance.leases import end_leases
 from agent_runtime.conformance.people import People
-from agent_runtime.conformance.points import AFTER_A_CRASH, AT_THE_START, Course, course_to
+from agent_runtime.conformance.points import AFTER_A_CRASH, AFTER_REST, AT_THE_START, Course, course_to
 from agent_runtime.conformance.processes import Server, Zygote
 from agent_runtime.conformance.reading import Reading, all_ended, read_all
 from agent_runtime.conformance.waiting import stopped, until
+from agent_runtime.core.execution import ExecutionStatus
 from agent_runtime.store.database import Database
-from agent_runtime.store.executions import list_executions
+from agent_runtime.store.executions import GET_EXECUTION, list_executions
 
 CLAIMED = 2
 """Executions that a server claims at once: on PostgreSQL what it held stays with it, dead, until the lease is over."""
@@ -32,6 +34,9 @@ _OF_STATUS = list_executions(status=True, agent=False, after=False)
 
 LIFE = 3.0
 """Seconds that a server gets to reach its point; past it, it is killed wherever it is."""
+
+FEW = 3
+"""Kills at a point past which it need not be the first time that a server comes to it."""
 
 MISSES = 10
 """Servers that need not come to a point, beside half as many as the kills, until it counts as not reached."""
@@ -47,14 +52,16 @@ SAID_EVERY = 10.0
 class CrashRun:
     """Kills at points of one deployment. `killed` counts servers that died at a point, `missed` those that did not.
 
-    `say` gets a line on how far it has come every now and then.
+    `say` gets a line on how far it has come every now and then. Without `leases` nobody waits for those of the dead on
+    PostgreSQL: they are over when a server has died.
     """
 
     zygote: Zygote
     people: People
     database: Database
-    seed: int = 20
     say: Callable[[str], None] = lambda line: None
+    leases: bool = True
+    seed: int = 20
     killed: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
 
@@ -68,9 +75,11 @@ class CrashRun:
         first = AFTER_A_CRASH.get(point)
         began = time.monotonic()
         while self.killed[point] < kills and self.missed[point] <= MISSES + kills // 2:
-            if first is not None:
+            if point in AFTER_REST:
+                await self._life_to_rest(course_to(point))
+            elif first is not None:
                 await self._one_life(first, course_to(point))
-            await self._one_life(point, course_to(point))
+            await self._one_life(point, course_to(point), often=kills > FEW)
             if time.monotonic() - self._said > SAID_EVERY:
                 self._tell(f"{point}: {self.killed[point]} of {kills} kills")
         each = (time.monotonic() - began) / max(1, self.killed[point])
@@ -89,12 +98,12 @@ class CrashRun:
         """Whether everything has come to its end."""
         return await all_ended(self.database, self.people, url)
 
-    async def _one_life(self, point: str, course: Course) -> None:
+    async def _one_life(self, point: str, course: Course, *, often: bool = False) -> None:
         if "@start" in point or await self._few_left():
             for _ in range(course.started):
                 self.want(f"{point.replace('@', '-')}-{next(self._numbers)}", course)
-        once = point in AT_THE_START or point in AFTER_A_CRASH or course.people_take > 0
-        hit = 1 if once else self._chance.choice((1, 1, 1, 2))
+        once = point in AT_THE_START or point in AFTER_A_CRASH or point in AFTER_REST or course.people_take > 0
+        hit = 1 if once or not often else self._chance.choice((1, 1, 1, 2))
         server = await self.fork(failpoints=f"{point}=crash#{hit}", concurrency=CLAIMED, parked=course.parked)
         working = self._working(server, course)
         try:
@@ -110,6 +119,31 @@ class CrashRun:
         finally:
             if working is not None:
                 await stopped(working)
+            await self._over()
+
+    async def _life_to_rest(self, course: Course) -> None:
+        """One more execution waits for people, on a server that dies before anybody has decided."""
+        self.want(f"rested-{next(self._numbers)}", course)
+        server = await self.fork(concurrency=CLAIMED, parked=course.parked)
+        await self.people.start_all(server.url)
+        await until(self._newest_rests, within=LIFE, every=0.02)
+        await self.zygote.kill(server)
+        await self._over()
+
+    async def _newest_rests(self) -> bool:
+        *_, newest = self.people.started.values()
+        execution = await self.database.one(GET_EXECUTION, b_id=newest)
+        return execution is not None and execution.status == ExecutionStatus.waiting
+
+    async def _over(self) -> None:
+        """No server lives now."""
+        if not self.leases and self._keeps:
+            await self.database.write(end_leases)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether what a dead server held stays with it until the lease is over."""
+        return self.database.url.get_backend_name() == "postgresql"
 
     def _working(self, server: Server, course: Course) -> asyncio.Task[None] | None:
         """People at a server that is ready; it may have died before."""
@@ -119,13 +153,12 @@ class CrashRun:
         """Whether hardly anything that was started is left to be run: on PostgreSQL what a dead server keeps is left
         for later.
         """
-        keeps = self.database.url.get_backend_name() == "postgresql"
         found = [
             row
             for status in ("queued", "waiting")
             for row in await self.database.all(_OF_STATUS, b_status=status, b_limit=LOOKED_AT)
         ]
-        return sum(row.worker_id is None or not keeps for row in found) < LEFT
+        return sum(row.worker_id is None or not self._keeps for row in found) < LEFT
 
     async def drain(self) -> float:
         """A server that nothing kills brings everything to its end; the seconds that this took."""

@@ -88,9 +88,11 @@ AFTER_A_CRASH = {
     "commit.before@take_over_from": "effect.before@keyed",
     "commit.after@take_over_from": "effect.after@checkable",
     "lookup.after": "effect.after@checkable",
-    **dict.fromkeys(around_commits(["resume", "use_answer"]), "commit.after@park"),
 }
 """Points that only recovery reaches, and the crash that it recovers from."""
+
+AFTER_REST = frozenset(around_commits(["resume", "use_answer"]))
+"""Points that a server reaches where another died while its coroutines waited for people."""
 
 AT_THE_START = frozenset(around_commits(["register", "beat", "sweep", "take_over_from"]))
 """Points that a server reaches once while it starts."""

@@ -19,7 +19,7 @@ NOTES = {CONFIRM: ("weighed", "confirmed"), ASK: ()}
 CHILD_KINDS = ("keyed", "unsafe")
 """The calls of the child that `confirm` waits for."""
 
-BESIDE = 0.02
+BESIDE = 0.05
 """Seconds that the line beside a pause does nothing, so that the execution has parked when it goes on."""
 
 

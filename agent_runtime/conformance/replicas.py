@@ -40,12 +40,14 @@ class Replicas:
         self._chance = random.Random(20)  # noqa: S311 - which server dies
         self._numbers = itertools.count(1)
 
-    async def run(self, executions: int, *, kill_every: float, within: float) -> list[Finding]:
-        """`executions` run while a server is killed every `kill_every` seconds; all are to end `within` seconds."""
+    async def run(self, executions: int, *, kill_every: float, kills: int | None, within: float) -> list[Finding]:
+        """`executions` run while a server is killed every `kill_every` seconds (`kills` times at most; None: without
+        end); all are to end `within` seconds.
+        """
         began = time.monotonic()
         self.servers = [await self._fork() for _ in range(REPLICAS)]
         working = [asyncio.create_task(self._work(place)) for place in range(REPLICAS)]
-        killing = asyncio.create_task(self._kill(kill_every))
+        killing = asyncio.create_task(self._kill(kill_every, kills))
         for _ in range(executions):
             self.people.want(f"replica-{next(self._numbers)}")
         await until(self._all_ended, within=within)  # what has not is told by the reading
@@ -82,8 +84,8 @@ class Replicas:
             await self.people.work(self.servers[place].url)
             await asyncio.sleep(0.05)
 
-    async def _kill(self, every: float) -> None:
-        while True:
+    async def _kill(self, every: float, kills: int | None) -> None:
+        while kills is None or len(self.killed_at) < kills:
             await asyncio.sleep(every)
             place = self._chance.randrange(REPLICAS)
             server = self.servers[place]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from agent_runtime.conformance.crashes import CrashRun, crashes
 from agent_runtime.conformance.dashboard import dashboard
 from agent_runtime.conformance.doors import WEBHOOK_SECRET, Door
 from agent_runtime.conformance.figures import Finding
-from agent_runtime.conformance.floods import FEW, FLOODS, Floods, FloodSizes, OpenFloods
+from agent_runtime.conformance.floods import Floods, OpenFloods
 from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.messages import MessageRun, OpenWorkspace, messages
 from agent_runtime.conformance.parked import Parked
@@ -24,6 +25,7 @@ from agent_runtime.conformance.points import MESSAGE_POINTS, POINTS, REASONER_PO
 from agent_runtime.conformance.processes import Zygote, zygote
 from agent_runtime.conformance.races import Races
 from agent_runtime.conformance.replicas import Replicas, sleeper
+from agent_runtime.conformance.sizes import FULL, Sizes
 from agent_runtime.conformance.stops import stops
 from agent_runtime.conformance.timers import Timers
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
@@ -36,42 +38,6 @@ from agent_runtime.store.executions import list_executions
 OpenDoor = Callable[[Database], AbstractAsyncContextManager[Door]]
 """Opens one more door on the database, such as Slack's."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """How much is done. Zero leaves a part out."""
-
-    kills: int = 200
-    """At each failpoint."""
-    rounds: int = 1000
-    deadlines: int = 1000
-    replicas: int = 1000
-    kill_every: float = 3.0
-    changes: int = 50
-    sleepers: int = 8
-    parked: int = 10_000
-    floods: FloodSizes | None = FLOODS
-    """None leaves them out."""
-    patience: float = 600.0
-    points: frozenset[str] = frozenset()
-    """The failpoints; all by default."""
-
-
-QUICK = Sizes(
-    kills=1,
-    rounds=30,
-    deadlines=100,
-    replicas=40,
-    kill_every=1.0,
-    changes=5,
-    sleepers=0,
-    parked=100,
-    floods=FEW,
-    patience=60,
-)
-"""Under a minute on one core."""
-
-FULL = Sizes()
 
 _ANY_EXECUTION = list_executions(status=False, agent=False, after=False)
 _ANY_APPROVAL = list_approvals(pending=False, status=False, kind=False, after=False)
@@ -99,6 +65,8 @@ class Conformance:
     workspace: OpenWorkspace | None = None
     only: Sequence[str] = PARTS
     findings: list[Finding] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each part took."""
 
     async def run(self) -> Sequence[Finding]:
         """Everything that has a size. Raises InvalidRequest where the database is not empty."""
@@ -108,10 +76,12 @@ class Conformance:
                 async with zygote(self.database_url, Path(folder) / "effects") as forking:
                     ledger = Ledger(Path(folder) / "effects")
                     parts = self._parts()
-                    for part in (parts[name] for name in PARTS if name in self.only):
+                    for name in (name for name in PARTS if name in self.only):
+                        began = time.monotonic()
                         async with people(ledger) as present:
-                            self._made(await part(forking, present, database))
+                            self._made(await parts[name](forking, present, database))
                         await forking.kill_all()
+                        self.seconds[name] = time.monotonic() - began
         return self.findings
 
     def _parts(self) -> Mapping[str, Part]:
@@ -157,18 +127,20 @@ class Conformance:
     async def _replicas(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
         if not self.sizes.replicas:
             return ()
-        several = Replicas(forking, present, database)
-        return await several.run(self.sizes.replicas, kill_every=self.sizes.kill_every, within=self.sizes.patience)
+        sizes, several = self.sizes, Replicas(forking, present, database)
+        return await several.run(
+            sizes.replicas, kill_every=sizes.kill_every, kills=sizes.replicas_killed, within=sizes.patience
+        )
 
     async def _crashes(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
         on_sqlite = SQLITE_POINTS if database.url.get_backend_name() == "sqlite" else ()
         points = self._chosen((*POINTS, *on_sqlite))
-        run = CrashRun(forking, present, database, say=self.say)
+        run = CrashRun(forking, present, database, self.say, self.sizes.leases)
         return await crashes(run, points, self.sizes.kills) if points else ()
 
     async def _reasoners(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
         points = self._chosen(REASONER_POINTS)
-        run = CrashRun(forking, present, database, say=self.say)
+        run = CrashRun(forking, present, database, self.say, self.sizes.leases)
         return await crashes(run, points, self.sizes.kills, "of reasoners") if points else ()
 
     async def _messages(self, forking: Zygote, present: People, database: Database) -> Sequence[Finding]:
@@ -176,7 +148,7 @@ class Conformance:
         if not points or self.workspace is None:
             return ()
         async with self.workspace() as workspace:
-            run = MessageRun(forking, present, database, say=self.say, workspace=workspace)
+            run = MessageRun(forking, present, database, self.say, self.sizes.leases, workspace=workspace)
             return await messages(run, points, self.sizes.kills)
 
     def _chosen(self, points: Sequence[str]) -> Sequence[str]:

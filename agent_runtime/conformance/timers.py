@@ -21,8 +21,11 @@ from agent_runtime.store.events import EVENTS_OF_APPROVAL
 FIRE_WITHIN = 5.0
 """Seconds after a start within which everything that is due happens."""
 
-SOONEST, LATEST = 2.0, 4.0
-"""Seconds from the request to the deadlines."""
+SOONEST = 2.0
+"""Seconds from the request to the first deadline."""
+
+EACH_SECOND = 500
+"""Deadlines that pass in a second."""
 
 LATE_DECISIONS = 50
 
@@ -70,7 +73,7 @@ class Timers:
         server = await self.zygote.fork()
 
         async def one(number: int) -> ApprovalRequest:
-            within = SOONEST + (LATEST - SOONEST) * number / deadlines
+            within = SOONEST + number / EACH_SECOND
             body = {"title": f"Deadline {number}", "expires_in_hours": within / 3600}
             status, told = await self.people.post(server.url, "/api/v1/approvals", body)
             if status != 201:

@@ -7,7 +7,6 @@ that has ended. At the end of its input it kills what it forked and ends.
 
 from __future__ import annotations
 
-import functools
 import gc
 import json
 import os
@@ -16,8 +15,8 @@ import signal
 from collections.abc import Callable
 
 # imported once here, not in every fork
-from agent_runtime.conformance import child, command
-from agent_runtime.replica import configured_surfaces
+from agent_runtime.conformance import child, command, imports
+from agent_runtime.store.url import parse_database_url
 
 Run = Callable[[int], int]
 """What a fork does with the descriptor on which it tells; returns its exit status."""
@@ -59,8 +58,9 @@ def main() -> None:
 
 
 def _server(wanted: child.Wanted, lifeline: int) -> Run:
+    imports.database(parse_database_url(wanted.database_url).get_backend_name())
     if wanted.environment:
-        _import_surfaces(tuple(wanted.environment.items()))
+        imports.surfaces(tuple(wanted.environment.items()))
 
     def serve(told: int) -> int:
         child.run(wanted, told, lifeline)
@@ -101,17 +101,6 @@ def _fork(number: int, run: Run, children: dict[int, int], not_its: tuple[int, .
         _say({"number": number, "failed": f"{type(error).__name__}: {error}"}, told)
     finally:
         os._exit(status)
-
-
-@functools.cache
-def _import_surfaces(environment: tuple[tuple[str, str], ...]) -> None:
-    """Before the first fork that opens them: they take a second to import."""
-    before = dict(os.environ)
-    os.environ.update(environment)
-    configured_surfaces(None)
-    os.environ.clear()
-    os.environ.update(before)
-    gc.freeze()
 
 
 def _signal(children: dict[int, int], number: int, signal: int) -> None:

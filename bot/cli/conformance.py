@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +57,8 @@ async def _run(
     import structlog
 
     from agent_runtime.conformance.remote import remote
-    from agent_runtime.conformance.run import FULL, QUICK, Conformance
+    from agent_runtime.conformance.run import Conformance
+    from agent_runtime.conformance.sizes import FULL, QUICK
     from bot.conformance import slack_door
     from bot.conformance_messages import local_workspace
     from bot.floods import slack_floods
@@ -72,6 +73,7 @@ async def _run(
         typer.echo(line, err=True)  # which flushes
 
     findings: Sequence[Finding]
+    seconds: dict[str, float] = {}
     if url:
         async with remote(url, token) as deployment:
             findings = await deployment.run(10 if quick else 100)
@@ -80,12 +82,13 @@ async def _run(
         if kills is not None:
             sizes = dataclasses.replace(sizes, kills=kills)
         trying = Conformance(database_url, sizes, tell, {"slack": slack_door}, slack_floods, say, local_workspace, only)
-        findings = await trying.run()
+        findings, seconds = await trying.run(), trying.seconds
     held = all(finding.held for finding in findings)
     if as_json:
-        show_json({"ok": held, "findings": [finding.as_json() for finding in findings]})
+        taken = {part: round(took, 1) for part, took in seconds.items()}
+        show_json({"ok": held, "seconds": taken, "findings": [finding.as_json() for finding in findings]})
     else:
-        _show(findings)
+        _show(findings, seconds)
     if not held:
         raise typer.Exit(1)
 
@@ -94,7 +97,7 @@ CRITICAL = 50
 """Servers that are killed, databases that are raced for: nothing of it is news here."""
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def _show(findings: Sequence[Finding], seconds: Mapping[str, float]) -> None:
     from agent_runtime.conformance.figures import SHOWN, in_words
 
     show_table(
@@ -105,6 +108,9 @@ def _show(findings: Sequence[Finding]) -> None:
         ],
         empty="nothing was tried",
     )
+    if seconds:
+        each = ", ".join(f"{part} {took:.1f}" for part, took in seconds.items())
+        typer.echo(f"{sum(seconds.values()):.1f} s: {each}")
     for finding in findings:
         for violation in finding.violations[:SHOWN]:
             typer.echo(f"{finding.promise}: {violation}")

@@ -17,7 +17,8 @@ from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.parts import KILLS, PARTS
 from agent_runtime.conformance.people import people
 from agent_runtime.conformance.reading import read_all
-from agent_runtime.conformance.run import Conformance, Sizes
+from agent_runtime.conformance.run import Conformance
+from agent_runtime.conformance.sizes import Sizes
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.operations.start import Start, start
@@ -39,6 +40,7 @@ SHORT = Sizes(
     changes=2,
     sleepers=0,
     parked=20,
+    leases=False,
     patience=60,
     points=frozenset(
         {"commit.before@resolve", "commit.after@start_call", "effect.after@keyed", "effect.before@unsafe"}
@@ -70,6 +72,7 @@ async def test_every_promise_holds(empty_database_url: str, part: str) -> None:
     findings = await trying.run()
     if part == EVERYTHING:
         assert [finding.promise for finding in findings[:4]] == ["P2", "P8", "P7", "P5"]
+        assert [*trying.seconds] == [*PARTS]
     broken = [(finding.title, finding.violations[:5]) for finding in findings if not finding.held]
     assert not broken
     kills = [finding for finding in findings if finding.title.startswith("kill -9")]
