@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,9 @@ from agent_runtime.store.database import Database
 from agent_runtime.surface import Surface
 from agent_runtime.web.app import create_app
 from agent_runtime.web.listening import bind, listen, runner_of
+
+GRACE = 0.1
+"""Seconds that calls have to finish after a SIGTERM: seldom enough, so that they are handed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Wanted:
 
 
 def run(wanted: Wanted, told: int, lifeline: int) -> None:
-    """Serves until the process is killed, or the zygote at the other end of `lifeline` is gone.
+    """Serves until the process is killed, gets a SIGTERM, or the zygote at the other end of `lifeline` is gone.
 
     Says on the descriptor `told` where it listens, once it is ready.
     """
@@ -68,6 +72,8 @@ def run(wanted: Wanted, told: int, lifeline: int) -> None:
 async def _serve(wanted: Wanted, told: int, lifeline: int) -> None:
     asyncio.get_running_loop().add_reader(lifeline, os._exit, 0)
     failpoints.arm(wanted.failpoints)
+    told_to_end = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told_to_end.set)
     settings = _settings(wanted)
     async with Replica(settings, model=Model(), surfaces=_surfaces(wanted)) as replica:
         ledger = Ledger(Path(wanted.ledger))
@@ -87,7 +93,9 @@ async def _serve(wanted: Wanted, told: int, lifeline: int) -> None:
         await listen(runner, await bind("127.0.0.1", 0), "127.0.0.1")
         ready = {"number": wanted.number, "port": runner.addresses[0][1], "worker": replica.worker.worker_id}
         os.write(told, (json.dumps(ready) + "\n").encode())
-        await asyncio.Event().wait()
+        await told_to_end.wait()
+        await runner.cleanup()
+        await replica.close(GRACE)
 
 
 def _surfaces(wanted: Wanted) -> Sequence[Callable[[Database], Surface]]:

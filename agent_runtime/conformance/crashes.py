@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +19,6 @@ from agent_runtime.conformance.points import AFTER_A_CRASH, AFTER_REST, AT_THE_S
 from agent_runtime.conformance.processes import Server, Zygote
 from agent_runtime.conformance.reading import Reading, all_ended, read_all
 from agent_runtime.conformance.waiting import stopped, until
-from agent_runtime.core.execution import ExecutionStatus
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import GET_EXECUTION, list_executions
 
@@ -102,10 +102,15 @@ class CrashRun:
         if "@start" in point or await self._few_left():
             for _ in range(course.started):
                 self.want(f"{point.replace('@', '-')}-{next(self._numbers)}", course)
-        once = point in AT_THE_START or point in AFTER_A_CRASH or point in AFTER_REST or course.people_take > 0
+        once = point in AT_THE_START or point in AFTER_A_CRASH or point in AFTER_REST or course.winding
         hit = 1 if once or not often else self._chance.choice((1, 1, 1, 2))
-        server = await self.fork(failpoints=f"{point}=crash#{hit}", concurrency=CLAIMED, parked=course.parked)
-        working = self._working(server, course)
+        failpoints = ";".join(filter(None, (course.fails, f"{point}=crash#{hit}")))
+        server = await self.fork(
+            failpoints=failpoints, concurrency=CLAIMED, parked=course.parked, takes=course.call_takes
+        )
+        working = [self._working(server, course)] if server.url else []  # it may have died before
+        if course.told_to_end:
+            working.append(asyncio.create_task(self._end(server, course.told_to_end)))
         try:
             async with asyncio.timeout(LIFE):
                 await server.ended.wait()
@@ -113,27 +118,31 @@ class CrashRun:
             await self.zygote.kill(server)
             self.missed[point] += 1
         else:
-            self.killed[point] += 1
             if server.failed:
                 raise RuntimeError(f"a server could not start: {server.failed}")
+            (self.killed if server.status == -signal.SIGKILL else self.missed)[point] += 1
         finally:
-            if working is not None:
-                await stopped(working)
+            await stopped(*working)
             await self._over()
+
+    async def _end(self, server: Server, status: str) -> None:
+        """Tells a server to end (SIGTERM) as soon as the newest execution has come to `status`."""
+        if await until(lambda: self._newest_is(status), within=LIFE, every=0.02):
+            self.zygote.signal(server, signal.SIGTERM)
 
     async def _life_to_rest(self, course: Course) -> None:
         """One more execution waits for people, on a server that dies before anybody has decided."""
         self.want(f"rested-{next(self._numbers)}", course)
         server = await self.fork(concurrency=CLAIMED, parked=course.parked)
         await self.people.start_all(server.url)
-        await until(self._newest_rests, within=LIFE, every=0.02)
+        await until(lambda: self._newest_is("waiting"), within=LIFE, every=0.02)
         await self.zygote.kill(server)
         await self._over()
 
-    async def _newest_rests(self) -> bool:
-        *_, newest = self.people.started.values()
-        execution = await self.database.one(GET_EXECUTION, b_id=newest)
-        return execution is not None and execution.status == ExecutionStatus.waiting
+    async def _newest_is(self, status: str) -> bool:
+        *_, newest = self.people.wanted
+        execution = await self.database.one(GET_EXECUTION, b_id=self.people.started.get(newest, ""))
+        return execution is not None and execution.status == status
 
     async def _over(self) -> None:
         """No server lives now."""
@@ -145,9 +154,9 @@ class CrashRun:
         """Whether what a dead server held stays with it until the lease is over."""
         return self.database.url.get_backend_name() == "postgresql"
 
-    def _working(self, server: Server, course: Course) -> asyncio.Task[None] | None:
-        """People at a server that is ready; it may have died before."""
-        return asyncio.create_task(self.people.work(server.url, take=course.people_take)) if server.url else None
+    def _working(self, server: Server, course: Course) -> asyncio.Task[None]:
+        """People at a server that is ready."""
+        return asyncio.create_task(self.people.work(server.url, take=course.people_take))
 
     async def _few_left(self) -> bool:
         """Whether hardly anything that was started is left to be run: on PostgreSQL what a dead server keeps is left
@@ -168,8 +177,7 @@ class CrashRun:
         working = self._working(server, Course())
         within = DRAINED_WITHIN + 0.1 * len(self.people.wanted)
         await until(lambda: self.all_done(server.url), within=within)  # what has not is told by the reading
-        if working is not None:
-            await stopped(working)
+        await stopped(working)
         await self.zygote.kill(server)
         return time.monotonic() - began
 

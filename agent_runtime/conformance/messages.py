@@ -78,8 +78,8 @@ class MessageRun(CrashRun):
         """A row that a dead server held waits for longer than a life: each server gets something new to show."""
         return True
 
-    def _working(self, server: Server, course: Course) -> asyncio.Task[None] | None:
-        return asyncio.create_task(self._ask_and_work(server.url, course.people_take)) if server.url else None
+    def _working(self, server: Server, course: Course) -> asyncio.Task[None]:
+        return asyncio.create_task(self._ask_and_work(server.url, course.people_take))
 
     async def _ask_and_work(self, url: str, take: float) -> None:
         """Slack's door writes to the database too; a start is acknowledged once that is committed."""

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from agent_runtime.conformance.reasoners import ASK, CONFIRM, REASONERS
 
+START_OPERATIONS = ("note_policy", "register", "ask_after_restore", "deploy", "beat")
+"""What a server commits while it starts."""
+
 OPERATIONS = (
-    "register",
-    "beat",
+    *START_OPERATIONS,
     "start",
     "claim",
     "record_reply",
@@ -20,6 +22,9 @@ OPERATIONS = (
     "ask_in_doubt",
     "settle",
     "sweep",
+    "seal",
+    "retry_later",
+    "hand_over",
 )
 """What is committed on the way of an execution, in order; the last reply is committed with the end."""
 
@@ -35,11 +40,12 @@ REASONER_OPERATIONS = (
     "use_answer",
     "call_child",
     "release_one",
+    "release_parked",
     "finish",
 )
 """The same for a reasoner's."""
 
-MESSAGE_OPERATIONS = ("take", "keep_receipt", "delivered")
+MESSAGE_OPERATIONS = ("take", "keep_receipt", "delivered", "postpone")
 """The same for what is shown in Slack."""
 
 
@@ -60,7 +66,8 @@ AROUND = (
 )
 
 POINTS = (*around_commits(OPERATIONS), *AROUND)
-SQLITE_POINTS = around_commits(["take_over_from"])
+FROM_THE_DEAD = ("take_over_from", "ask_about_orphans_of")
+SQLITE_POINTS = around_commits(FROM_THE_DEAD)
 """On PostgreSQL a sweep takes over, once a lease has run out."""
 
 REASONER_POINTS = (
@@ -85,8 +92,8 @@ AFTER_A_CRASH = {
     "commit.after@ask_in_doubt": "effect.after@unsafe",
     "commit.before@settle": "effect.after@unsafe",
     "commit.after@settle": "effect.before@unsafe",
-    "commit.before@take_over_from": "effect.before@keyed",
-    "commit.after@take_over_from": "effect.after@checkable",
+    **dict.fromkeys((f"commit.before@{taking}" for taking in FROM_THE_DEAD), "effect.before@keyed"),
+    **dict.fromkeys((f"commit.after@{taking}" for taking in FROM_THE_DEAD), "effect.after@checkable"),
     "lookup.after": "effect.after@checkable",
 }
 """Points that only recovery reaches, and the crash that it recovers from."""
@@ -94,20 +101,30 @@ AFTER_A_CRASH = {
 AFTER_REST = frozenset(around_commits(["resume", "use_answer"]))
 """Points that a server reaches where another died while its coroutines waited for people."""
 
-AT_THE_START = frozenset(around_commits(["register", "beat", "sweep", "take_over_from"]))
+AT_THE_START = frozenset(around_commits([*START_OPERATIONS, "sweep", "seal", *FROM_THE_DEAD]))
 """Points that a server reaches once while it starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """What a server is to live through until it comes to a point: which reasoner is started ("" for the LLM agent),
-    how many executions, how many coroutines it keeps in memory, and how long people take to decide (seconds).
+    how many executions, how many coroutines it keeps in memory, how long people take to decide, and a call (seconds).
+    `fails` is what goes wrong on the way, as a failpoint; `told_to_end` the status of the newest execution at which the
+    server gets a SIGTERM ("": never).
     """
 
     reasoner: str = ""
     started: int = 1
     parked: int = 1000
     people_take: float = 0.0
+    call_takes: float = 0.0
+    fails: str = ""
+    told_to_end: str = ""
+
+    @property
+    def winding(self) -> bool:
+        """Whether it leads to a point but once."""
+        return self != Course(self.reasoner, self.started)
 
 
 def course_to(point: str) -> Course:
@@ -117,6 +134,14 @@ def course_to(point: str) -> Course:
         return Course(ASK, started=3, parked=1, people_take=0.3)
     if about == "reclaim":  # the line beside goes on before anybody has decided
         return Course(CONFIRM, people_take=0.3)
+    if about == "release_parked":
+        return Course(ASK, people_take=0.3, told_to_end="waiting")
+    if about == "hand_over":
+        return Course(call_takes=0.5, told_to_end="running")
+    if about == "retry_later":
+        return Course(fails="model.before=exception")
+    if about == "postpone":
+        return Course(fails="post.before=exception")
     if about == "use_answer":
         return Course(ASK)
     return Course(CONFIRM if point in REASONER_POINTS else "")
