@@ -138,8 +138,7 @@ class ApprovalRequest(NamedTuple):
     @property
     def run_arguments(self) -> str:
         """The canonical arguments that may run: the approver's edited ones where there are any."""
-        edited = (self.resolution or {}).get("edited_arguments")
-        return self.arguments if edited is None else str(edited)
+        return arguments_to_run(self.arguments, self.resolution)
 
     def as_json(self, votes: Sequence[Vote] = ()) -> dict[str, Any]:
         """The public shape, the same in Python and in JSON; arguments unmasked."""
@@ -176,6 +175,12 @@ class ApprovalRequest(NamedTuple):
             "resolved_at": rfc3339(self.resolved_at),
             "resolution": dict(self.resolution) if self.resolution else None,
         }
+
+
+def arguments_to_run(arguments: str, resolution: Mapping[str, Any] | None) -> str:
+    """What may run of an approval with these arguments, ended so: the approver's edited ones where there are any."""
+    edited = (resolution or {}).get("edited_arguments")
+    return arguments if edited is None else str(edited)
 
 
 _WORDS: Mapping[str, str] = {

@@ -12,9 +12,8 @@ from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepK
 from agent_runtime.core.journal import Finish
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import SYSTEM, Via
-from agent_runtime.errors import LostClaim
 from agent_runtime.operations.cancel import announce_end, withdraw
-from agent_runtime.operations.claim import progress, rest, tell_rest
+from agent_runtime.operations.claim import held, progress, rest, tell_rest
 from agent_runtime.operations.request import Question, request
 from agent_runtime.store.events import record
 from agent_runtime.store.executions import COMPLETE
@@ -202,13 +201,13 @@ def complete(
         b_finish_reason=finish_reason,
         b_now=tx.now,
     )
-    if done is None:
-        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
+    still_open = held(execution, done).open_approvals
     record(
         tx,
         f"execution.{status.value}",
         execution_id=execution.execution_id,
         data={"finish_reason": finish_reason, **({"error": dict(error)} if error else {})},
     )
-    withdraw(tx, execution, by=SYSTEM, via=Via.system)
+    if still_open:
+        withdraw(tx, execution, by=SYSTEM, via=Via.system)
     announce_end(tx, execution, status)

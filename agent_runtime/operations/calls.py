@@ -9,16 +9,17 @@ from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.canonical import canonical, digest_of, parsed, text_digest
 from agent_runtime.core.execution import Execution, Step, StepStatus
 from agent_runtime.core.policy import Defaults, merge, never_ending
+from agent_runtime.core.switches import scope_of
 from agent_runtime.errors import InvalidRequest, LostClaim
-from agent_runtime.operations.claim import hold_leased, progress, progress_leased
+from agent_runtime.operations.claim import guard, guard_leased, held, hold_leased, progress
 from agent_runtime.operations.edits import were_edited
 from agent_runtime.operations.request import Question, hold, request
 from agent_runtime.operations.stop import require_running
 from agent_runtime.store.approvals import CONSUME_APPROVAL, GET_APPROVAL_FOR_UPDATE, TOUCH_APPROVAL
 from agent_runtime.store.events import code_version, record
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
-from agent_runtime.store.steps import FINISH_FREE, FINISH_STARTED, GET_STEP, START_STEP
-from agent_runtime.store.tx import Tx, own_rows
+from agent_runtime.store.steps import CALL, FINISH_FREE, FINISH_STARTED, START_STEP
+from agent_runtime.store.tx import Tx, Write, own_rows
 
 _MAY_START = frozenset({StepStatus.proposed, StepStatus.approved, StepStatus.started})
 
@@ -38,51 +39,58 @@ def start_call(
     some that the tool cannot take (`fits` raises InvalidRequest for them). Raises LostClaim where the claim is gone, or
     the step cannot start, Stopped where the stop switch covers it.
     """
-    step = tx.one(GET_STEP, b_id=execution.execution_id, b_position=position)
-    if step is None or step.status not in _MAY_START:
+    call = tx.one(CALL, b_id=execution.execution_id, b_position=position, b_agent=scope_of("agent", execution.agent))
+    if call is None or call.step.status not in _MAY_START:
         raise LostClaim(f"{execution.execution_id}: step {position} cannot start")
-    require_running(tx, agent=execution.agent, tool=step.name)
+    step, approval, stopped = call
+    if stopped:
+        require_running(tx, agent=execution.agent, tool=step.name)
     if step.status == StepStatus.started:
         hold_leased(tx, execution)
-        return _start_again(tx, execution, step, tool_version)
-    progress_leased(tx, execution)
-    if step.approval_request_id is None:
-        return _start(tx, execution, step, step.arguments)
-    approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=step.approval_request_id)
-    assert approval is not None
+        return _start_again(tx, execution, step, approval, tool_version)
+    leased = guard_leased(tx, execution)
+    if approval is None:
+        return _start(tx, execution, step, step.arguments, leased)
     why = _lapsed(approval, step, tool_version, tx.now)
     if why:
         return _ask_again(tx, execution, step, approval, tool_version, why, approval.run_arguments)
     misfit = _misfit(approval, fits)
     if misfit:
         return _ask_again(tx, execution, step, approval, tool_version, misfit, approval.arguments)
-    if tx.run(CONSUME_APPROVAL, b_id=approval.approval_request_id, b_now=tx.now) is None:
-        raise LostClaim(f"{execution.execution_id}: the approval of step {position} is used up")
-    return _start(tx, execution, step, approval.run_arguments)
+    consume = (CONSUME_APPROVAL, {"b_id": approval.approval_request_id, "b_now": tx.now})
+    return _start(tx, execution, step, approval.run_arguments, leased, consume)
 
 
-def _start_again(tx: Tx, execution: Execution, step: Step, tool_version: str) -> Step:
+def _start_again(tx: Tx, execution: Execution, step: Step, approval: ApprovalRequest | None, tool_version: str) -> Step:
     """Another attempt, under the approval that the first one used up: with the bytes that people saw, or not at all."""
-    if step.approval_request_id is None:
+    if approval is None:
         return _start(tx, execution, step, step.arguments)
-    approval = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=step.approval_request_id)
-    assert approval is not None
     if not _intact(approval, step):
         why = "the record is not what was approved"
         return _ask_again(tx, execution, step, approval, tool_version, why, approval.run_arguments)
     return _start(tx, execution, step, approval.run_arguments)
 
 
-def _start(tx: Tx, execution: Execution, step: Step, arguments: str) -> Step:
-    started = tx.run(
-        START_STEP,
-        b_id=execution.execution_id,
-        b_position=step.position,
-        b_fence=execution.fence,
-        b_now=tx.now,
-        b_arguments=arguments,
+def _start(tx: Tx, execution: Execution, step: Step, arguments: str, *before: Write) -> Step:
+    """Writes the start, with what has to land `before`: the guard of the claim, and the approval that it uses up."""
+    binds = {
+        "b_id": execution.execution_id,
+        "b_position": step.position,
+        "b_fence": execution.fence,
+        "b_now": tx.now,
+        "b_arguments": arguments,
+    }
+    *landed, row = tx.together(*before, (START_STEP, binds))
+    if landed and held(execution, landed[0]) and None in landed:
+        raise LostClaim(f"{execution.execution_id}: the approval of step {step.position} is used up")
+    assert row is not None
+    started = step._replace(
+        status=StepStatus.started.value,
+        attempt=row.attempt,
+        fence=execution.fence,
+        started_at=tx.now,
+        arguments=arguments,
     )
-    assert started is not None
     record(
         tx,
         "call.started",
@@ -213,12 +221,13 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
         "b_now": tx.now,
     }
     if step.status == StepStatus.started:
-        finished = tx.run(FINISH_STARTED, b_fence=step.fence, **binds)
+        row = tx.run(FINISH_STARTED, b_fence=step.fence, **binds)
     else:
-        progress(tx, execution)
-        finished = tx.run(FINISH_FREE, **binds)
-    if finished is None:
+        landed, row = tx.together(guard(execution), (FINISH_FREE, binds))
+        held(execution, landed)
+    if row is None:
         raise LostClaim(f"{execution.execution_id}: another worker has taken step {step.position}")
+    finished = step._replace(status=status.value, result=recorded, ended_at=tx.now, attempt=row.attempt)
     record(
         tx,
         f"call.{status.value}",
@@ -231,8 +240,8 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
             "result_digest": result_digest,
         },
     )
-    if approval is not None and approval.policy.notified:
-        enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
+    if approval is not None and step.approval_request_id is not None and approval.policy.notified:
+        enqueue(tx, APPROVAL_CARD, step.approval_request_id)
     if execution.origin:
         enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
     tx.wake(f"execution:{execution.execution_id}")

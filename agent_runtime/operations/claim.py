@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agent_runtime.core.approval import Kind
 from agent_runtime.core.execution import LEASE, LEASE_FRESH, MAX_ATTEMPTS, Execution, ExecutionStatus, Step
@@ -31,7 +32,7 @@ from agent_runtime.store.executions import (
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
-from agent_runtime.store.tx import Tx, own_rows
+from agent_runtime.store.tx import Tx, Write, own_rows
 
 SWEPT = 100
 """Rows that one sweep takes at most; the next one takes the rest."""
@@ -54,7 +55,7 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
     One that was claimed MAX_ATTEMPTS times without progress is not run again: people are asked about it. Where there
     may be more, that is announced.
     """
-    held: list[Execution] = []
+    claims: list[Execution] = []
     claimed = tx.run_all(claimable, b_worker=worker_id, b_limit=limit, b_now=tx.now, b_lease=tx.now + LEASE)
     if len(claimed) == limit:
         tx.wake("queued")
@@ -75,10 +76,10 @@ def claim(tx: Tx, claimable: Q[Execution], worker_id: str, limit: int, defaults:
         )
         if execution.origin and execution.fence == 1:  # it waits for a worker no more
             enqueue(tx, EXECUTION_PROGRESS, execution.execution_id)
-        held.append(execution)
-    resumed = [one.execution_id for one in held if one.fence > 1 and one.reasoner is None]
+        claims.append(execution)
+    resumed = [one.execution_id for one in claims if one.fence > 1 and one.reasoner is None]
     journals = dict(zip(resumed, tx.each(JOURNAL, [{"b_id": one} for one in resumed]), strict=True))
-    return [Claim(execution, journals.get(execution.execution_id, ())) for execution in held]
+    return [Claim(execution, journals.get(execution.execution_id, ())) for execution in claims]
 
 
 def heartbeat(tx: Tx, worker_id: str) -> dict[str, tuple[int, int]]:
@@ -93,22 +94,28 @@ def progress(tx: Tx, execution: Execution, *, opened: int = 0) -> int:
     Raises LostClaim where another worker holds the execution, or it has ended.
     """
     row = tx.run(PROGRESS, b_id=execution.execution_id, b_fence=execution.fence, b_opened=opened)
-    if row is None:
-        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
-    signals: int = row.signals
+    signals: int = held(execution, row).signals
     return signals
 
 
-def progress_leased(tx: Tx, execution: Execution) -> None:
-    """Guards the start of a call, which has the whole lease to begin its effect in, or all but LEASE_FRESH of it.
+def guard(execution: Execution) -> Write:
+    """The same to be sent together with what it guards; its row goes to `held`."""
+    return PROGRESS, {"b_id": execution.execution_id, "b_fence": execution.fence, "b_opened": 0}
 
-    Raises LostClaim.
-    """
+
+def guard_leased(tx: Tx, execution: Execution) -> Write:
+    """That of a call's start, which has the whole lease to begin its effect in, or all but LEASE_FRESH of it."""
     lease = tx.now + LEASE
     if execution.lease_until is not None and execution.lease_until >= lease - LEASE_FRESH:
-        progress(tx, execution)
-    elif tx.run(PROGRESS_LEASED, b_id=execution.execution_id, b_fence=execution.fence, b_lease=lease) is None:
+        return guard(execution)
+    return PROGRESS_LEASED, {"b_id": execution.execution_id, "b_fence": execution.fence, "b_lease": lease}
+
+
+def held(execution: Execution, row: Any) -> Any:
+    """The row of a guard. Raises LostClaim where it did not land."""
+    if row is None:
         raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
+    return row
 
 
 def hold_claim(tx: Tx, execution: Execution) -> Execution:
@@ -116,10 +123,10 @@ def hold_claim(tx: Tx, execution: Execution) -> Execution:
 
     Raises LostClaim.
     """
-    held = tx.one(LOCK_EXECUTION, b_id=execution.execution_id)
-    if held is None or (held.status, held.fence) != (ExecutionStatus.running, execution.fence):
-        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
-    return held
+    row = tx.one(LOCK_EXECUTION, b_id=execution.execution_id)
+    mine = row is not None and (row.status, row.fence) == (ExecutionStatus.running, execution.fence)
+    locked: Execution = held(execution, row if mine else None)
+    return locked
 
 
 def hold_leased(tx: Tx, execution: Execution) -> None:
@@ -153,9 +160,7 @@ def rest(tx: Tx, execution: Execution, seen_signals: int, *, keep: str | None = 
         b_keep=keep,
         b_lease=tx.now + LEASE,
     )
-    if row is None:
-        raise LostClaim(f"{execution.execution_id}: another worker holds it, or it has ended")
-    return str(row.status)
+    return str(held(execution, row).status)
 
 
 def tell_rest(tx: Tx, execution: Execution, status: str) -> None:
@@ -186,8 +191,8 @@ def hand_over(tx: Tx, execution: Execution) -> None:
 @own_rows
 def hold_back(tx: Tx, execution: Execution, *, scope: str) -> None:
     """Gives up the claim as `scope` is stopped; it goes on when that is resumed."""
-    held = scope if scope.startswith("tool:") else None
-    if not tx.run(HOLD_BACK, b_id=execution.execution_id, b_fence=execution.fence, b_held=held):
+    held_for = scope if scope.startswith("tool:") else None
+    if not tx.run(HOLD_BACK, b_id=execution.execution_id, b_fence=execution.fence, b_held=held_for):
         return
     record(tx, "execution.held", execution_id=execution.execution_id, data={"scope": scope})
     for approval in tx.all(OF_EXECUTION, b_execution=execution.execution_id):

@@ -10,12 +10,13 @@ from agent_runtime.core.approval import ApprovalRequest, Kind
 from agent_runtime.core.deciding import Fits
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.store.approvals import GET_APPROVAL
+from agent_runtime.store.rows import Touched
 from agent_runtime.store.tx import Tx
 
 
-def were_edited(tx: Tx, approval: ApprovalRequest) -> bool:
+def were_edited(tx: Tx, approval: ApprovalRequest | Touched) -> bool:
     """Whether what runs is other than what the agent proposed, along the chain of questions about the call."""
-    first: ApprovalRequest | None = approval
+    first: ApprovalRequest | Touched | None = approval
     while first is not None and first.supersedes is not None:
         first = tx.one(GET_APPROVAL, b_id=first.supersedes)
     return first is None or approval.run_arguments != first.arguments

@@ -41,7 +41,7 @@ from agent_runtime.store.events import record
 from agent_runtime.store.executions import GATE_CLOSED, GATE_CLOSED_WAKES
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.steps import ANSWER_STEP
-from agent_runtime.store.tx import Tx, own_rows
+from agent_runtime.store.tx import Tx, Write, own_rows
 
 DECISION = "decision"
 """What a decision (or the expiry) is counted as, with its verdict and door; see `Tx.count`."""
@@ -70,10 +70,10 @@ def resolve(
         transition = decide(approval, _votes(tx, approval), decision, by, via, tx.now, fits)
     if isinstance(transition, Repeated):
         return Resolution(approval, already_processed=True)
-    _record_vote(tx, approval, decision, by, via)
+    vote = _record_vote(tx, approval, decision, by, via)
     if isinstance(transition, Counted):
-        return Resolution(_count(tx, approval, transition, decision, by, via))
-    return Resolution(end(tx, approval, transition, by=by, via=via))
+        return Resolution(_count(tx, approval, transition, decision, vote, by, via))
+    return Resolution(end(tx, approval, transition, *vote, by=by, via=via))
 
 
 def _votes(tx: Tx, approval: ApprovalRequest) -> Sequence[Vote]:
@@ -121,39 +121,56 @@ def load(tx: Tx, approval_request_id: str) -> ApprovalRequest:
     return approval
 
 
-def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via: Via) -> ApprovalRequest:
-    """The one guarded UPDATE, with its event, what is to be shown, and the execution that goes on.
+def end(tx: Tx, approval: ApprovalRequest, transition: Ended, *votes: Write, by: Actor, via: Via) -> ApprovalRequest:
+    """The one guarded UPDATE, with the vote that led to it, its event, what is to be shown, and the execution that
+    goes on; the caller holds the approval's row.
 
     Shared by every verb that ends an approval (resolve, expire, settle, cancel). Raises what `already_resolved` says
     where another transaction was first.
     """
-    ended = _close(tx, approval, transition, by=by, via=via)
-    if ended.execution_id is not None:
-        _answer_step(tx, ended)
-        let_go_on(tx, ended.execution_id)
-        if ended.origin:
-            enqueue(tx, EXECUTION_PROGRESS, ended.execution_id)
+    ended = _as_ended(tx, approval, transition)
+    if ended.execution_id is None:
+        _close(tx, ended, transition, *votes, by=by, via=via)
+        return ended
+    gate = _gate(tx, ended.execution_id)
+    *_, woken = _close(tx, ended, transition, *votes, *_answer(tx, ended), gate, by=by, via=via)
+    _goes_on(tx, ended.execution_id, woken)
+    if ended.origin:
+        enqueue(tx, EXECUTION_PROGRESS, ended.execution_id)
     return ended
 
 
-def replaced(tx: Tx, approval: ApprovalRequest, *, by: Actor, via: Via, why: str) -> ApprovalRequest:
+def replaced(tx: Tx, approval: ApprovalRequest, *, by: Actor, via: Via, why: str) -> None:
     """Withdraws an approval in whose place another one is asked, which its step waits for already."""
     resolution = {"by": by.principal, "via": via.value, "feedback": why}
-    return _close(tx, approval, Ended(ApprovalStatus.cancelled, resolution), by=by, via=via)
+    transition = Ended(ApprovalStatus.cancelled, resolution)
+    _close(tx, _as_ended(tx, approval, transition), transition, by=by, via=via)
 
 
-def _close(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, via: Via) -> ApprovalRequest:
-    """Ends the approval itself."""
-    ended = tx.run(
-        END_APPROVAL,
-        b_id=approval.approval_request_id,
-        b_status=transition.status.value,
-        b_now=tx.now,
-        b_resolution=canonical(dict(transition.resolution)),
-        b_valid_until=transition.valid_until,
+def _as_ended(tx: Tx, approval: ApprovalRequest, transition: Ended) -> ApprovalRequest:
+    """The row that END_APPROVAL leaves where it lands."""
+    return approval._replace(
+        status=transition.status.value,
+        resolved_at=tx.now,
+        resolution=dict(transition.resolution),
+        valid_until=transition.valid_until,
+        next_due_at=None,
+        version=approval.version + 1,
     )
-    if ended is None:
-        raise already_resolved(load(tx, approval.approval_request_id))
+
+
+def _close(tx: Tx, ended: ApprovalRequest, transition: Ended, *beside: Write, by: Actor, via: Via) -> Sequence[Any]:
+    """Ends the approval itself; returns the rows of what is written beside it."""
+    ending = {
+        "b_id": ended.approval_request_id,
+        "b_status": ended.status,
+        "b_now": tx.now,
+        "b_resolution": canonical(dict(transition.resolution)),
+        "b_valid_until": transition.valid_until,
+    }
+    landed, *rows = tx.together((END_APPROVAL, ending), *beside)
+    if landed is None:
+        raise already_resolved(load(tx, ended.approval_request_id))
     record(
         tx,
         f"approval.{ended.status}",
@@ -176,7 +193,7 @@ def _close(tx: Tx, approval: ApprovalRequest, transition: Ended, *, by: Actor, v
     announce(tx, ended, news_of_end(ended))
     tx.wake("approvals")
     tx.wake(f"approval:{ended.approval_request_id}")
-    return ended
+    return rows
 
 
 def _standing(tx: Tx, ended: ApprovalRequest, approvals: int | None, by: Actor, via: Via) -> dict[str, Any]:
@@ -189,34 +206,39 @@ def _standing(tx: Tx, ended: ApprovalRequest, approvals: int | None, by: Actor, 
     return {"eligible_as": eligible_as(ended, by), "approvals": approvals, "quorum": ended.policy.quorum}
 
 
-def _answer_step(tx: Tx, ended: ApprovalRequest) -> None:
+def _answer(tx: Tx, ended: ApprovalRequest) -> Sequence[Write]:
     """The journal of what waited holds what people said; an in-doubt call is answered by settle."""
     if ended.kind not in {Kind.tool, Kind.pause} or ended.position is None:
-        return
+        return ()
     if ended.kind == Kind.pause:
-        tx.run(
-            ANSWER_STEP,
-            b_id=ended.execution_id,
-            b_position=ended.position,
-            b_status=StepStatus.succeeded.value,
-            b_result=canonical(answer(ended)),
-            b_ended=tx.now,
-        )
-        return
-    approved = ended.status == ApprovalStatus.approved
-    tx.run(
-        ANSWER_STEP,
-        b_id=ended.execution_id,
-        b_position=ended.position,
-        b_status=StepStatus.approved.value if approved else StepStatus.refused.value,
-        b_result=None if approved else canonical(refusal(ended)),
-        b_ended=None if approved else tx.now,
-    )
+        status, result = StepStatus.succeeded, canonical(answer(ended))
+    elif ended.status == ApprovalStatus.approved:
+        status, result = StepStatus.approved, None
+    else:
+        status, result = StepStatus.refused, canonical(refusal(ended))
+    binds = {
+        "b_id": ended.execution_id,
+        "b_position": ended.position,
+        "b_status": status.value,
+        "b_result": result,
+        "b_ended": None if result is None else tx.now,
+    }
+    return ((ANSWER_STEP, binds),)
 
 
 def let_go_on(tx: Tx, execution_id: str) -> None:
     """One approval fewer is open: a waiting execution is queued, a running one is told to look again."""
-    if tx.run(GATE_CLOSED_WAKES, b_id=execution_id, b_now=tx.now, b_lease=tx.now + LEASE):
+    [woken] = tx.together(_gate(tx, execution_id))
+    _goes_on(tx, execution_id, woken)
+
+
+def _gate(tx: Tx, execution_id: str) -> Write:
+    return GATE_CLOSED_WAKES, {"b_id": execution_id, "b_now": tx.now, "b_lease": tx.now + LEASE}
+
+
+def _goes_on(tx: Tx, execution_id: str, woken: Any) -> None:
+    """After the gate; `woken` is its row, None where the execution does not wait."""
+    if woken is not None:
         record(tx, "execution.queued", execution_id=execution_id)
         tx.wake("queued")
     else:
@@ -226,11 +248,10 @@ def let_go_on(tx: Tx, execution_id: str) -> None:
 
 
 def _count(
-    tx: Tx, approval: ApprovalRequest, counted: Counted, decision: Decision, by: Actor, via: Via
+    tx: Tx, approval: ApprovalRequest, counted: Counted, decision: Decision, vote: Sequence[Write], by: Actor, via: Via
 ) -> ApprovalRequest:
     """One vote more, and more are needed: the card shows how many."""
-    touched = tx.run(TOUCH_APPROVAL, b_id=approval.approval_request_id)
-    assert touched is not None
+    *_, touched = tx.together(*vote, (TOUCH_APPROVAL, {"b_id": approval.approval_request_id}))
     record(
         tx,
         "approval.voted",
@@ -249,24 +270,25 @@ def _count(
     if approval.policy.notified:
         enqueue(tx, APPROVAL_CARD, approval.approval_request_id)
     tx.wake(f"approval:{approval.approval_request_id}")
-    return touched
+    return approval._replace(version=touched.version)
 
 
-def _record_vote(tx: Tx, approval: ApprovalRequest, decision: Decision, by: Actor, via: Via) -> None:
-    tx.run(
-        INSERT_DECISION,
-        approval_request_id=approval.approval_request_id,
-        principal=by.principal,
-        via=via.value,
-        verdict=decision.verdict.value,
-        feedback=decision.feedback,
-        edited_arguments=decision.edited_arguments,
-        digest=decision.digest or approval.digest,
-        asserted_by=by.asserted_by,
-        eligible_as=json.dumps(eligible_as(approval, by)),
-        created_at=tx.now,
-    )
+def _record_vote(tx: Tx, approval: ApprovalRequest, decision: Decision, by: Actor, via: Via) -> Sequence[Write]:
+    """Counts the decision; returns the write that records it."""
     tx.count(DECISION, decision.verdict.value, via.value)
+    binds = {
+        "approval_request_id": approval.approval_request_id,
+        "principal": by.principal,
+        "via": via.value,
+        "verdict": decision.verdict.value,
+        "feedback": decision.feedback,
+        "edited_arguments": decision.edited_arguments,
+        "digest": decision.digest or approval.digest,
+        "asserted_by": by.asserted_by,
+        "eligible_as": json.dumps(eligible_as(approval, by)),
+        "created_at": tx.now,
+    }
+    return ((INSERT_DECISION, binds),)
 
 
 def eligible_as(approval: ApprovalRequest, by: Actor) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BindParameter, and_, bindparam, insert, null, or_, select, update
 
 from agent_runtime.core.approval import ApprovalRequest, Vote
-from agent_runtime.store.rows import approval_request, column_names
+from agent_runtime.store.rows import approval_request, column_names, touched
 from agent_runtime.store.schema import approvals, decisions, executions
 from agent_runtime.store.statement import Q
 
@@ -41,12 +41,17 @@ END_APPROVAL = Q(
         next_due_at=null(),
         version=_a.version + 1,
     )
-    .returning(*_all),
-    approval_request,
+    .returning(_a.approval_request_id)
 )
 """The guard of the single resume path: it lands once. Only operations/resolve.py may use it."""
 
-TOUCH_APPROVAL = Q(update(approvals).where(_by_id).values(version=_a.version + 1).returning(*_all), approval_request)
+TOUCH_APPROVAL = Q(
+    update(approvals)
+    .where(_by_id)
+    .values(version=_a.version + 1)
+    .returning(_a.version, _a.policy, _a.supersedes, _a.arguments, _a.resolution),
+    touched,
+)
 """What its card shows has changed."""
 
 CONSUME_APPROVAL = Q(

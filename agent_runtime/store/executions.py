@@ -280,7 +280,7 @@ COMPLETE = Q(
         ended_at=bindparam("b_now"),
         version=_e.version + 1,
     )
-    .returning(_e.execution_id)
+    .returning(_e.open_approvals)
 )
 END_UNCLAIMED = Q(
     update(executions)

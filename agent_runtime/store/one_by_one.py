@@ -10,6 +10,7 @@ from agent_runtime.store.faults import Collision
 from agent_runtime.store.intake import Request
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Deferred, Statements, Transaction
+from agent_runtime.store.tx import Write
 
 R = TypeVar("R")
 
@@ -50,6 +51,10 @@ class _Undoable(Transaction):
     def run_each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
         self._save()
         return self.each(q, binds)
+
+    def together(self, *writes: Write) -> Sequence[Any]:
+        self._save()
+        return super().together(*writes)
 
     def keep(self) -> None:
         """The request is done: what it wrote stays with the batch."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Table, literal
 
-from agent_runtime.core.approval import ApprovalRequest
+from agent_runtime.core.approval import ApprovalRequest, arguments_to_run
 from agent_runtime.core.canonical import parsed
 from agent_runtime.core.policy import Policy
 
@@ -38,6 +38,22 @@ def approval_request(*row: Any) -> ApprovalRequest:
     values[_POLICY] = _policy(values[_POLICY])
     values[_RESOLUTION] = None if values[_RESOLUTION] is None else parsed(values[_RESOLUTION])
     return ApprovalRequest(*values)
+
+
+class Touched(NamedTuple):
+    """What is asked of an approval that is shown afresh."""
+
+    version: int
+    policy: Policy
+    supersedes: str | None
+    arguments: str
+    run_arguments: str
+
+
+def touched(version: int, policy: str, supersedes: str | None, arguments: str, resolution: str | None) -> Touched:
+    """A row of such."""
+    runs = arguments if resolution is None else arguments_to_run(arguments, parsed(resolution))
+    return Touched(version, _policy(policy), supersedes, arguments, runs)
 
 
 @functools.lru_cache(maxsize=256)

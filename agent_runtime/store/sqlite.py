@@ -26,6 +26,7 @@ from agent_runtime.store.batch import Joining, commit
 from agent_runtime.store.faults import Collision
 from agent_runtime.store.intake import Intake, Request
 from agent_runtime.store.statement import Q
+from agent_runtime.store.tx import Write
 from agent_runtime.store.unsaved import in_order
 
 R = TypeVar("R")
@@ -105,6 +106,9 @@ class SqliteConnection:
 
     def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Sequence[Sequence[Any]]]:
         return [self.rows(q, one) for one in binds]
+
+    def together(self, writes: Sequence[Write]) -> Sequence[Sequence[Sequence[Any]]]:
+        return [self.rows(q, binds) for q, binds in writes]
 
     def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
         compiled = q.compiled("sqlite")

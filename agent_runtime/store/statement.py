@@ -25,12 +25,16 @@ class Compiled:
 
     __slots__ = ("constants", "order", "sql")
 
-    def __init__(self, compiler: SQLCompiler) -> None:
-        self.sql = str(compiler)
-        self.constants: Mapping[str, Any] = {
-            name: value for name, value in compiler.params.items() if type(value) in {str, int}
-        }
-        self.order: Sequence[str] = tuple(compiler.positiontup or ())
+    def __init__(self, sql: str, order: Sequence[str], constants: Mapping[str, Any]) -> None:
+        self.sql = sql
+        self.order = order
+        self.constants = constants
+
+    @classmethod
+    def by(cls, compiler: SQLCompiler) -> Compiled:
+        """What SQLAlchemy has compiled."""
+        constants = {name: value for name, value in compiler.params.items() if type(value) in {str, int}}
+        return cls(str(compiler), tuple(compiler.positiontup or ()), constants)
 
     def named(self, binds: dict[str, Any]) -> dict[str, Any]:
         """Parameters for a driver that takes names."""
@@ -104,7 +108,7 @@ class Q(Generic[R]):
         compiler = visitors.replacement_traverse(statement, {}, _in_the_text).compile(
             dialect=_dialect(dialect), column_keys=self.columns, for_executemany=self.columns is not None
         )
-        return Compiled(compiler)
+        return Compiled.by(compiler)
 
 
 @functools.cache

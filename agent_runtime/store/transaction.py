@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from agent_runtime.store.statement import Q
+from agent_runtime.store.tx import Write
 
 R = TypeVar("R")
 Rows = Sequence[Sequence[Any]]
@@ -20,6 +21,10 @@ class Statements(Protocol):
 
     def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
         """The rows of one statement for each of `binds`."""
+        ...
+
+    def together(self, writes: Sequence[Write]) -> Sequence[Rows]:
+        """The rows of each of `writes`; see `Tx.together`."""
         ...
 
 
@@ -46,6 +51,10 @@ class Transaction:
     def each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
         make = q.row
         return [[make(*row) for row in rows] for rows in self._statements.each(q, binds)] if binds else []
+
+    def together(self, *writes: Write) -> Sequence[Any]:
+        answers = self._statements.together(writes)
+        return [q.row(*rows[0]) if rows else None for (q, _), rows in zip(writes, answers, strict=True)]
 
     def later(self, q: Q[Any], /, **binds: Any) -> None:
         self.deferred.append((q, binds))

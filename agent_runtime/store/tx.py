@@ -10,6 +10,9 @@ from agent_runtime.store.statement import Q
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
+Write = tuple[Q[Any], dict[str, Any]]
+"""A statement that writes a row at most, and its binds."""
+
 OWN_ROWS: set[Callable[..., Any]] = set()
 UNSHARED_ROWS: set[Callable[..., Any]] = set()
 
@@ -65,6 +68,14 @@ class Tx(Protocol):
 
     def run_each(self, q: Q[R], binds: Sequence[dict[str, Any]], /) -> Sequence[Sequence[R]]:
         """An immediate write for each of `binds`, in this order; the rows that each returns."""
+        ...
+
+    def together(self, *writes: Write) -> Sequence[Any]:
+        """Immediate writes in one round trip, or as few as the database needs: the row that each returns, or None.
+
+        All of them are carried out, whatever becomes of the others, so that whoever sends a guard with what it guards
+        raises where that did not land. None may depend on another one, nor write a row that another writes.
+        """
         ...
 
     def later(self, q: Q[Any], /, **binds: Any) -> None:

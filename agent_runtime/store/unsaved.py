@@ -12,6 +12,7 @@ from agent_runtime.store.faults import Collision, Entangled
 from agent_runtime.store.intake import Request
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Deferred, Statements, Transaction
+from agent_runtime.store.tx import Write
 
 R = TypeVar("R")
 
@@ -39,6 +40,10 @@ class _Noting(Transaction):
         rows = self.each(q, binds)
         self.wrote = self.wrote or any(rows) or (bool(binds) and not q.returns)
         return rows
+
+    def together(self, *writes: Write) -> Sequence[Any]:
+        self.wrote = True
+        return super().together(*writes)
 
 
 def in_order(

@@ -41,7 +41,7 @@ def _no_guard(planting: ExitStack) -> None:
             next_due_at=null(),
             version=_a.version + 1,
         )
-        .returning(*_a)
+        .returning(_a.approval_request_id)
     )
     decide = deciding.decide
 
@@ -50,7 +50,7 @@ def _no_guard(planting: ExitStack) -> None:
 
     patch(planting, resolve, "END_APPROVAL", Q(unguarded, END_APPROVAL.row))
     patch(planting, resolve, "decide", careless)
-    patch(planting, resolve, "_record_vote", lambda *args: None)
+    patch(planting, resolve, "_record_vote", lambda *args: ())
 
 
 def _late_approval(planting: ExitStack) -> None:
@@ -177,10 +177,10 @@ def _quorum_of_one(planting: ExitStack) -> None:
     def counting(approval: Any, votes: Any, *args: Any) -> Any:
         return decide(approval, [vote._replace(principal="") for vote in votes], *args)
 
-    def once(tx: Any, approval: Any, decision: Any, by: Any, via: Any) -> None:
+    def once(tx: Any, approval: Any, decision: Any, by: Any, via: Any) -> Any:
         votes = tx.all(resolve.VOTES, b_id=approval.approval_request_id)
-        if by.principal not in {vote.principal for vote in votes}:
-            record_vote(tx, approval, decision, by, via)
+        known = by.principal in {vote.principal for vote in votes}
+        return () if known else record_vote(tx, approval, decision, by, via)
 
     patch(planting, resolve, "decide", counting)
     patch(planting, resolve, "_record_vote", once)

@@ -45,7 +45,7 @@ from agent_runtime.store.outbox import DEAD_DELIVERIES, DUE_DELIVERIES, UNDELIVE
 from agent_runtime.store.permits import INSERT_PERMIT, LAPSED_PERMITS
 from agent_runtime.store.rows import binds_of
 from agent_runtime.store.statement import Q
-from agent_runtime.store.steps import INSERT_STEP, JOURNAL
+from agent_runtime.store.steps import CALL, INSERT_STEP, JOURNAL
 from agent_runtime.store.tx import Tx
 from agent_runtime.store.webhooks import DEAD_WEBHOOKS, DUE_WEBHOOKS, WAITING_WEBHOOKS
 from tests.samples import NOW, a_step, an_approval, an_execution
@@ -82,6 +82,7 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
     "a conversation": (OF_CONVERSATION, "ix_executions_conversation"),
     "an idempotency key": (BY_IDEMPOTENCY_KEY, "uq_executions_requested_by_agent_idempotency_key"),
     "a journal": (JOURNAL, "steps_pkey"),
+    "a call that is to start": (CALL, "approvals_pkey"),
     "the events of a stream": (EVENTS_OF_STREAM, "uq_events_stream_seq"),
     "what is to be delivered": (DUE_DELIVERIES, "ix_outbox_due"),
     "webhooks that are to be sent": (DUE_WEBHOOKS, "ix_outbox_due"),

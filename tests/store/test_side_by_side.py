@@ -10,30 +10,28 @@ from typing import Any
 import pytest
 
 from agent_runtime.core.approval import Decision, Verdict
-from agent_runtime.core.execution import Execution, StepKind, StepStatus
-from agent_runtime.core.journal import Finish
+from agent_runtime.core.execution import Execution, StepKind
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import AlreadyResolved, InvalidRequest, LostClaim, NotAuthorized, NotFound
-from agent_runtime.operations.advance import record_reply
-from agent_runtime.operations.calls import finish_call, start_call
 from agent_runtime.operations.claim import park
 from agent_runtime.operations.reason import Record, call_child
 from agent_runtime.operations.resolve import Resolution, resolve
 from agent_runtime.operations.start import Start, start
+from agent_runtime.store.access import INSERT_SEEN
+from agent_runtime.store.approvals import TOUCH_APPROVAL
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM
-from agent_runtime.store.executions import CHILDREN, GET_EXECUTION
+from agent_runtime.store.executions import CHILDREN, GET_EXECUTION, PROGRESS
 from agent_runtime.store.postgres.connection import PostgresConnection
 from agent_runtime.store.tx import Tx, own_rows
 from tests.samples import REVIEWERS, reviewer
-from tests.store.crowd import AGENT, ASKED_BY, asking, claimed, execution, queued, running
+from tests.store.crowd import AGENT, ASKED_BY, asking, execution, queued, running
 from tests.store.work import insert, keys, sequence, together
 
 pytestmark = pytest.mark.databases("postgresql")
 
 APPROVE = Decision(Verdict.approved)
-SAID = {"message": {"role": "assistant", "content": "done"}}
 
 
 @pytest.fixture
@@ -73,30 +71,6 @@ async def test_many_decisions_take_the_round_trips_of_one(database: Database, tr
         assert (await execution(database, held.execution_id)).status == "queued"
         events = await sequence(database, held.execution_id)
         assert events == [*range(1, len(events) + 1)]
-
-
-async def test_round_trips_of_one_execution_alone(database: Database, trips: Counter[str]) -> None:
-    """What somebody waits for who decides: each costs as long as the network takes there and back."""
-    taken: dict[str, int] = {}
-
-    async def write(operation: Any, *args: Any, **how: Any) -> Any:
-        trips.clear()
-        answer = await database.write(operation, *args, **how)
-        taken[operation.__name__] = trips["trips"]
-        return answer
-
-    [(_, [approval])] = await asking(database, 1)
-    await write(start, Start(AGENT.name, {"prompt": "x"}), by=ASKED_BY, via=Via.slack)
-    await write(resolve, approval.approval_request_id, APPROVE, by=reviewer("U1"), via=Via.slack)
-    trips.clear()
-    held = next(one.execution for one in await claimed(database, 64) if one.execution.fence == 2)
-    taken["claim"] = trips["trips"]
-    step = await write(start_call, held, 1, "1")
-    await write(finish_call, held, step, StepStatus.succeeded, {"value": "done"})
-    await write(record_reply, held, 2, 1, SAID, [], answer=Finish("done", "ANSWERED"))
-    most = {"start": 7, "resolve": 10, "claim": 7, "start_call": 10, "finish_call": 6, "record_reply": 7}
-    assert taken.keys() == most.keys()
-    assert {name: number for name, number in taken.items() if number > most[name]} == {}
 
 
 async def test_refusals_cost_nobody_anything(database: Database, trips: Counter[str]) -> None:
@@ -167,6 +141,27 @@ async def test_one_that_fails_after_writing_leaves_nothing_and_spoils_nothing(
     assert answers == ["written", refusal, "written"]
     assert trips["rolled back"] == 1
     assert await keys(database) == sorted(one.execution_id for one in (held[0], held[2]))
+
+
+async def test_writes_sent_together_share_the_round_trips_of_all(database: Database, trips: Counter[str]) -> None:
+    """Those of one request, and those of equal shape of all requests."""
+    held = await running(database, 5)
+
+    @own_rows
+    def write_thrice(tx: Tx, execution: Execution) -> list[Any]:
+        fenced = {"b_id": execution.execution_id, "b_opened": 0}
+        key = {"delivery_key": execution.execution_id, "received_at": tx.now}
+        beside = {"b_id": f"apr_none_{execution.execution_id}"}
+        return [*tx.together((PROGRESS, fenced | {"b_fence": 1}), (INSERT_SEEN, key), (TOUCH_APPROVAL, beside))]
+
+    for some in (held[:1], held[1:]):
+        trips.clear()
+        answers = await together(database, *((write_thrice, one) for one in some))
+        assert [[row if row is None else tuple(row) for row in one] for one in answers] == [
+            [(0, "running"), None, None]
+        ] * len(some)
+        assert trips["trips"] <= 4  # BEGIN, the locks, the three, COMMIT
+    assert await keys(database) == sorted(one.execution_id for one in held)
 
 
 async def test_what_belongs_together_runs_one_after_another(database: Database) -> None:

@@ -10,11 +10,13 @@ from sqlalchemy.util import await_only
 from agent_runtime.errors import CountersignError, StoreUnavailable
 from agent_runtime.store.clock import since_start
 from agent_runtime.store.faults import Collision, OutcomeUnknown
+from agent_runtime.store.postgres.combined import together
 from agent_runtime.store.postgres.connecting import disconnect
 from agent_runtime.store.postgres.faults import in_our_words, is_drivers
 from agent_runtime.store.postgres.fetching import fetch_each, insert
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Rows
+from agent_runtime.store.tx import Write
 
 T = TypeVar("T")
 
@@ -36,49 +38,55 @@ FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest($1::text[]) AS name ORDE
 """Locks names, all writers in one order; the first number keeps them apart from others' advisory locks."""
 
 _LOCK = """
-WITH RECURSIVE wanted AS (
-    SELECT ids.id, a.approval_request_id, coalesce(a.execution_id, ids.id) AS execution_id
-    FROM unnest($1::text[]) AS ids(id)
-    LEFT JOIN approvals a ON a.approval_request_id = ids.id
-), owned AS MATERIALIZED (
+WITH owned AS MATERIALIZED (
     SELECT wanted.id, own.execution_id, own.parent_execution_id, e.execution_id AS locked
-    FROM wanted
+    FROM (
+        SELECT ids.id, coalesce(
+            (SELECT a.execution_id FROM approvals a WHERE a.approval_request_id = ids.id), ids.id
+        ) AS execution_id
+        FROM unnest($1::text[]) AS ids(id)
+        OFFSET 0
+    ) AS wanted
     JOIN executions own ON own.execution_id = wanted.execution_id
     JOIN executions e ON e.execution_id = ANY (ARRAY[own.execution_id, own.parent_execution_id])
     ORDER BY e.execution_id
     FOR UPDATE OF e
 ), outside AS MATERIALIZED (
     SELECT a.approval_request_id
-    FROM wanted
-    JOIN approvals a ON a.approval_request_id = wanted.approval_request_id AND a.execution_id IS NULL
+    FROM approvals a
+    WHERE a.approval_request_id = ANY ($1::text[]) AND a.execution_id IS NULL
     ORDER BY a.approval_request_id
-    FOR UPDATE OF a
-), lines AS (
-    SELECT id, execution_id, parent_execution_id FROM owned
-    UNION
-    SELECT lines.id, up.execution_id, up.parent_execution_id
-    FROM lines
-    JOIN executions up ON up.execution_id = lines.parent_execution_id
-), families AS (
-    SELECT id, execution_id AS family FROM lines WHERE parent_execution_id IS NULL
+    FOR UPDATE
+), held AS MATERIALIZED (
+    SELECT id, execution_id, parent_execution_id, locked FROM owned
     UNION ALL
-    SELECT approval_request_id, approval_request_id FROM outside
-), streams AS MATERIALIZED (
-    SELECT name, hashtext(name) AS key
-    FROM (SELECT locked AS name FROM owned UNION SELECT approval_request_id FROM outside) AS names
-    ORDER BY key
-), serialised AS MATERIALIZED (
-    SELECT name, pg_advisory_xact_lock(1131377236, key) FROM streams
+    SELECT approval_request_id, approval_request_id, NULL, approval_request_id FROM outside
 )
-SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, found.ids, found.families, held.streams
-FROM (SELECT array_agg(id) AS ids, array_agg(family) AS families FROM families) AS found,
-    (SELECT array_agg(name) AS streams FROM serialised) AS held
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, rows.*, streams.*
+FROM (
+    SELECT array_agg(id), array_agg(execution_id), array_agg(parent_execution_id), array_agg(locked) FROM held
+) AS rows, (
+    SELECT count(pg_advisory_xact_lock(1131377236, key))
+    FROM (SELECT DISTINCT hashtext(locked) AS key FROM held ORDER BY key OFFSET 0) AS keys
+) AS streams
 """
 """Executions first, all writers in one order: some operations come to the execution by its approval, others the other
 way round. With an execution its parent, which its end answers, while a parent's end withdraws its children: ids sort by
 the database's time, so a parent is locked before its children by either. The streams of what is locked come with it, in
 the order of _SERIALISE. The time is that of the row made of the aggregates, so it is read when all are locked.
 """
+
+_ROOTS = """
+WITH RECURSIVE lines AS (
+    SELECT execution_id AS id, execution_id, parent_execution_id FROM executions WHERE execution_id = ANY ($1::text[])
+    UNION
+    SELECT lines.id, up.execution_id, up.parent_execution_id
+    FROM lines
+    JOIN executions up ON up.execution_id = lines.parent_execution_id
+)
+SELECT id, execution_id FROM lines WHERE parent_execution_id IS NULL
+"""
+"""The execution at the top of each one's callers. Who called whom never changes."""
 
 
 class PostgresConnection:
@@ -161,6 +169,9 @@ class PostgresConnection:
             return self._await(fetch_each(self._raw, q, binds))
         return [self.rows(q, one) for one in binds]
 
+    def together(self, writes: Sequence[Write]) -> Sequence[Rows]:
+        return together(self, writes)
+
     def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
         self._await(insert(self._raw, q, rows))
 
@@ -171,13 +182,19 @@ class PostgresConnection:
 
     def lock(self, ids: Iterable[str]) -> tuple[int, Mapping[str, str]]:
         wanted = list(ids)
-        if wanted:
-            now, found, families, streams = self._await(self._raw.fetchrow(_LOCK, wanted))
+        if not wanted:
+            now: int = self._await(self._raw.fetchval(NOW))
+            families: Mapping[str, str] = {}
+            self._serialised = set()
         else:
-            now, found, families, streams = self._await(self._raw.fetchval(NOW)), None, None, None
-        self._serialised = set(streams or ())
+            now, found, executions, parents, locked, _ = self._await(self._raw.fetchrow(_LOCK, wanted))
+            families = dict(zip(found or (), executions or (), strict=True))
+            self._serialised = set(locked or ())
+            if len(wanted) > 1 and any(parents or ()):  # one alone is in nobody's way
+                roots = dict(self._await(self._raw.fetch(_ROOTS, list(set(families.values())))))
+                families = {one: roots.get(execution, execution) for one, execution in families.items()}
         self.ahead = now - since_start()
-        return now, dict(zip(found or (), families or (), strict=True))
+        return now, families
 
     async def close(self) -> None:
         await disconnect(self._raw)

@@ -23,9 +23,10 @@ from agent_runtime.errors import CountersignError, StoreUnavailable
 from agent_runtime.store import unsaved
 from agent_runtime.store.faults import Entangled
 from agent_runtime.store.intake import Request
+from agent_runtime.store.postgres.combined import together
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Deferred, Rows, Statements
-from agent_runtime.store.tx import OWN_ROWS, UNSHARED_ROWS
+from agent_runtime.store.tx import OWN_ROWS, UNSHARED_ROWS, Write
 
 
 class _Together:
@@ -45,6 +46,9 @@ class _Together:
         except CountersignError as error:
             raise Entangled from error
 
+    def together(self, writes: Sequence[Write]) -> Sequence[Rows]:
+        return together(self, writes)
+
 
 class _InItsLane:
     """Hands each statement to whoever started this greenlet, and waits for the rows."""
@@ -55,6 +59,9 @@ class _InItsLane:
     def each(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
         answer: Sequence[Rows] = getcurrent().parent.switch((q, binds))
         return answer
+
+    def together(self, writes: Sequence[Write]) -> Sequence[Rows]:
+        return together(self, writes)
 
 
 def side_by_side(
@@ -71,9 +78,9 @@ def side_by_side(
         for request in requests:
             deferred.append(unsaved.run(statements, request, now))
 
-    together, in_its_lane = _Together(connection), _InItsLane()
-    _run_together(together, [greenlet(partial(run, lanes[key], in_its_lane)) for key in sorted(lanes)])
-    run(others, together)
+    all_at_once, in_its_lane = _Together(connection), _InItsLane()
+    _run_together(all_at_once, [greenlet(partial(run, lanes[key], in_its_lane)) for key in sorted(lanes)])
+    run(others, all_at_once)
     return deferred
 
 
