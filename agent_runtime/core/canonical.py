@@ -6,6 +6,7 @@ read back as the same value. Hence numbers that would not survive are refused he
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -51,8 +52,13 @@ def call_digest(tool: str, version: str, arguments: Mapping[str, JsonValue], pre
 
 def text_digest(tool: str, version: str, arguments: str, preview: str | None) -> str:
     """`call_digest` of arguments and preview that are canonical text already. Of other text it is another digest."""
-    said = f'"preview":{preview or "null"},"tool":{canonical(tool)},"version":{canonical(version)}'
-    return digest_of(f'{{"arguments":{arguments},{said}}}')
+    return digest_of(f'{{"arguments":{arguments},"preview":{preview or "null"},{_identity(tool, version)}}}')
+
+
+@functools.lru_cache(maxsize=256)
+def _identity(tool: str, version: str) -> str:
+    """A tool as members of canonical JSON; there are few, and many calls of each."""
+    return f'"tool":{canonical(tool)},"version":{canonical(version)}'
 
 
 def digest(value: JsonValue) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from agent_runtime import failpoints
 from agent_runtime.errors import StoreUnavailable
+from agent_runtime.store import unsaved
 from agent_runtime.store.faults import Collision, ConnectionLost, Contended, Entangled, OutcomeUnknown
 from agent_runtime.store.intake import Request
 from agent_runtime.store.one_by_one import TRIES, Savepoints, one_by_one
@@ -50,7 +51,9 @@ class Connection(Savepoints, Protocol):
         """Ends the transaction, if one is open."""
         ...
 
-    def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None: ...
+    def insert_all(self, deferred: Mapping[Q[Any], Sequence[dict[str, Any]]]) -> None:
+        """Writes the rows of each insert."""
+        ...
 
     def serialise(self, names: Iterable[str]) -> None:
         """From here to the end of the transaction no other one adds to what is called so."""
@@ -125,10 +128,13 @@ def _alone(connection: Connection, request: Request, error: Exception | None = N
 def _transact(connection: Connection, batch: list[Request], way: Way, joining: Joining = nobody) -> None:
     """The requests, their deferred rows, COMMIT, and the answers. Raises where the whole transaction fails."""
     now, owners = connection.lock({request.works_on for request in batch} - {""})
-    _flush(connection, way(connection, batch if connection.alone else _in_lock_order(batch, owners), now, owners))
+    rows = _Rows()
+    rows.add(way(connection, batch if connection.alone else _in_lock_order(batch, owners), now, owners))
     if joined := joining({topic for request in batch for topic in request.topics}):
-        _join(connection, joined, now)
+        rows.write(connection, serialised=False)  # what joins is to see it
+        _join(connection, joined, now, rows)
         batch += joined
+    rows.write(connection)
     if failpoints.armed:
         failpoints.reach("commit.before", *(request.operation.__name__ for request in batch))
     try:
@@ -143,16 +149,18 @@ def _transact(connection: Connection, batch: list[Request], way: Way, joining: J
         request.answered = True
 
 
-def _join(connection: Connection, joined: Sequence[Request], now: int) -> None:
+def _join(connection: Connection, joined: Sequence[Request], now: int, rows: _Rows) -> None:
     """Runs what joins a transaction in which all else is done. Raises Entangled where the others must go without it."""
     try:
-        _flush(connection, one_by_one(connection, joined, now, {}))
+        rows.add(unsaved.in_order(connection, joined, now, {}))
+        rows.write(connection, serialised=False)
         failed = next((request.error for request in joined if request.error is not None), None)
         if failed is not None:
             raise failed
     except Exception as error:
+        reason = (error.__cause__ if isinstance(error, Entangled) else None) or error
         for request in joined:
-            request.future.set_exception(error)
+            request.future.set_exception(reason)
         if isinstance(error, ConnectionLost):
             raise
         raise Entangled from error
@@ -167,17 +175,24 @@ def _in_lock_order(batch: Sequence[Request], owners: Mapping[str, str]) -> Seque
     return sorted(batch, key=order)
 
 
-def _flush(connection: Connection, done: Iterable[Deferred]) -> None:
-    """Writes what was deferred, an executemany a statement, in the order of what the rows belong to."""
-    deferred: dict[Q[Any], list[dict[str, Any]]] = {}
-    for of_one in done:
-        for q, binds in of_one:
-            deferred.setdefault(q, []).append(binds)
-    if not connection.alone:
-        names = {row[q.serialised_by] for q, rows in deferred.items() if q.serialised_by for row in rows}
-        if names:
-            connection.serialise(names)
-    for q, rows in deferred.items():
-        if q.serialised_by and not connection.alone:
-            rows.sort(key=operator.itemgetter(q.serialised_by))
-        connection.insert(q, rows)
+class _Rows:
+    """What was deferred and is not written yet, by its statement."""
+
+    def __init__(self) -> None:
+        self._deferred: dict[Q[Any], list[dict[str, Any]]] = {}
+
+    def add(self, done: Iterable[Deferred]) -> None:
+        for of_one in done:
+            for q, binds in of_one:
+                self._deferred.setdefault(q, []).append(binds)
+
+    def write(self, connection: Connection, *, serialised: bool = True) -> None:
+        """Writes it, in the order of what the rows belong to; `serialised` ones may be left for later."""
+        now = {q: rows for q, rows in self._deferred.items() if serialised or not q.serialised_by}
+        self._deferred = {q: rows for q, rows in self._deferred.items() if q not in now}
+        if not connection.alone:
+            by = {q: q.serialised_by for q in now if q.serialised_by}
+            connection.serialise({row[name] for q, name in by.items() for row in now[q]})
+            for q, name in by.items():
+                now[q].sort(key=operator.itemgetter(name))
+        connection.insert_all(now)

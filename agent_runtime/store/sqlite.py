@@ -110,7 +110,11 @@ class SqliteConnection:
     def together(self, writes: Sequence[Write]) -> Sequence[Sequence[Sequence[Any]]]:
         return [self.rows(q, binds) for q, binds in writes]
 
-    def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
+    def insert_all(self, deferred: Mapping[Q[Any], Sequence[dict[str, Any]]]) -> None:
+        for q, rows in deferred.items():
+            self._insert(q, rows)
+
+    def _insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
         compiled = q.compiled("sqlite")
         try:
             self._raw.executemany(compiled.sql, [compiled.named(row) for row in rows])

@@ -28,6 +28,9 @@ one by one after that; so is whoever waits for a process that was paused.
 NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The database's time in epoch microseconds; `extract` is exact (numeric)."""
 
+FEW = 4
+"""Inserts of a row each that share a round trip at most; each choice of them is a statement of its own."""
+
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SAVEPOINT request"
 _COMMIT = f"COMMIT; {_BEGIN.format(wait=BRIEF)}"
 
@@ -172,8 +175,12 @@ class PostgresConnection:
     def together(self, writes: Sequence[Write]) -> Sequence[Rows]:
         return together(self, writes)
 
-    def insert(self, q: Q[Any], rows: Sequence[dict[str, Any]]) -> None:
-        self._await(insert(self._raw, q, rows))
+    def insert_all(self, deferred: Mapping[Q[Any], Sequence[dict[str, Any]]]) -> None:
+        if 1 < len(deferred) <= FEW and all(len(rows) == 1 for rows in deferred.values()):
+            self.together([(q, row) for q, [row] in deferred.items()])
+            return
+        for q, rows in deferred.items():
+            self._await(insert(self._raw, q, rows))
 
     def serialise(self, names: Iterable[str]) -> None:
         names = set(names) - self._serialised
