@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,8 @@ from agent_runtime.store.clock import since_start, system_clock
 from agent_runtime.store.figures import Figures
 from agent_runtime.store.intake import Request
 from agent_runtime.store.migrate import prepare_postgres, prepare_sqlite
-from agent_runtime.store.sqlite import SqliteReader, SqliteWriter
+from agent_runtime.store.sqlite import SqliteWriter
+from agent_runtime.store.sqlite_reader import SqliteReader
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
 from agent_runtime.store.url import parse_database_url
@@ -46,6 +47,12 @@ class Reader(Protocol):
     """Reads outside a transaction."""
 
     async def all(self, q: Q[R], binds: dict[str, Any]) -> list[R]: ...
+
+    async def at_one_moment(
+        self, look: Callable[[], Coroutine[Any, Any, R]], holds: Callable[[R], Coroutine[Any, Any, bool]]
+    ) -> R:
+        """See `Database.at_one_moment`."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -144,6 +151,16 @@ class Database:
         """The first row of a read outside a transaction, or None."""
         rows = await self._reader.all(q, binds)
         return rows[0] if rows else None
+
+    async def at_one_moment(
+        self, look: Callable[[], Coroutine[Any, Any, R]], holds: Callable[[R], Coroutine[Any, Any, bool]]
+    ) -> R:
+        """What `look` reads, as of one moment. It awaits `quick` reads of this database and nothing else.
+
+        On SQLite they are one transaction. On PostgreSQL each has a moment of its own; there `holds` reads whether what
+        was found is what is there still, and it is looked again until it is.
+        """
+        return await self._reader.at_one_moment(look, holds)
 
     async def close(self) -> None:
         """Commits what was submitted, then lets go of every connection."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 PATIENCE = 2.0
 """Seconds that a fork waits. One made on the event loop itself waits in vain: that loop is to end the transaction."""
@@ -19,19 +17,22 @@ _open = 0
 _forking = False
 
 
-@contextmanager
-def transaction() -> Iterator[None]:
-    """Begins after a fork that is under way; one that comes meanwhile waits for the end."""
-    global _open
-    with _changed:
-        _changed.wait_for(lambda: not _forking)
-        _open += 1
-    try:
-        yield
-    finally:
+class transaction:
+    """A context that begins after a fork that is under way; one that comes meanwhile waits for the end."""
+
+    def __enter__(self) -> None:
+        global _open
+        with _changed:
+            while _forking:
+                _changed.wait()
+            _open += 1
+
+    def __exit__(self, *error: object) -> None:
+        global _open
         with _changed:
             _open -= 1
-            _changed.notify_all()
+            if _forking:
+                _changed.notify_all()
 
 
 def _before() -> None:

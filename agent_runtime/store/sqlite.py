@@ -15,9 +15,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import aiosqlite
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from agent_runtime.errors import CountersignError, InvalidRequest, StoreUnavailable
@@ -28,8 +27,6 @@ from agent_runtime.store.intake import Intake, Request
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Write
 from agent_runtime.store.unsaved import in_order
-
-R = TypeVar("R")
 
 PATIENCE = 5000
 """Milliseconds that a transaction waits for another process's."""
@@ -217,39 +214,6 @@ class SqliteWriter:
                 if not request.answered:
                     request.fail(unavailable)
         self._answered(batch)
-
-
-class SqliteReader:
-    """Reads that need no transaction: quick ones at once (WAL readers wait for nobody), others in a thread."""
-
-    def __init__(self, quick: sqlite3.Connection, connection: aiosqlite.Connection) -> None:
-        self._quick = quick
-        self._connection = connection
-
-    @classmethod
-    async def open(cls, path: Path) -> SqliteReader:
-        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
-        quick = connect(path)
-        quick.execute("PRAGMA query_only=ON")
-        await connection.execute("PRAGMA query_only=ON")
-        await connection.execute(f"PRAGMA busy_timeout={PATIENCE}")
-        return cls(quick, connection)
-
-    async def all(self, q: Q[R], binds: dict[str, Any]) -> list[R]:
-        compiled = q.compiled("sqlite")
-        named = compiled.named(binds)
-        try:
-            if q.quick:
-                rows: Iterable[Any] = self._quick.execute(compiled.sql, named).fetchall()
-            else:
-                rows = await self._connection.execute_fetchall(compiled.sql, named)
-        except (sqlite3.Error, UnicodeEncodeError) as error:
-            raise in_our_words(error) from error
-        return [q.row(*row) for row in rows]
-
-    async def close(self) -> None:
-        self._quick.close()
-        await self._connection.close()
 
 
 def in_our_words(error: Exception) -> CountersignError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
@@ -70,6 +70,14 @@ class PostgresReader:
         answer: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
         asked.append((binds, answer))
         return [q.row(*row) for row in await answer]
+
+    async def at_one_moment(
+        self, look: Callable[[], Coroutine[Any, Any, R]], holds: Callable[[R], Coroutine[Any, Any, bool]]
+    ) -> R:
+        """Reads again what changed meanwhile: a transaction would take round trips that reads of many callers share."""
+        while not await holds(found := await look()):
+            pass
+        return found
 
     async def close(self) -> None:
         try:
