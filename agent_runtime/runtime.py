@@ -209,6 +209,8 @@ class AgentRuntime:
 
     async def _executions(self) -> Executions:
         """What it reaches executions through, opened on first use; at home."""
+        if self._opened is not None and not self._closed:
+            return self._opened
         async with self._opening:
             if self._closed:
                 raise RuntimeClosed()

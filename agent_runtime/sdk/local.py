@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
-from collections.abc import Collection, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 import structlog
 
@@ -23,14 +25,17 @@ from agent_runtime.operations.settle import settle
 from agent_runtime.operations.start import Start
 from agent_runtime.replica import GRACE, Replica
 from agent_runtime.sdk.executions import WantedStart
-from agent_runtime.sdk.snapshot import Snapshot, of_rows
+from agent_runtime.sdk.snapshot import Snapshot, SnapshotRows, of_rows
 from agent_runtime.store.agents import LIVE_WORKERS
 from agent_runtime.store.approvals import OF_EXECUTION, VOTES
-from agent_runtime.store.executions import CHILDREN, GET_EXECUTION, STANDING
+from agent_runtime.store.executions import CHILDREN, GET_EXECUTION, SHOWN, STANDING
+from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
 from agent_runtime.store.wakes import EVERYTHING
 
 log = structlog.get_logger(__name__)
+
+R = TypeVar("R")
 
 AT_REST = TERMINAL | {ExecutionStatus.waiting}
 
@@ -71,20 +76,29 @@ class LocalExecutions:
         return execution_id
 
     async def look(self, execution_id: str) -> Snapshot:
-        return await self._look_at(await self._execution(execution_id))
+        snapshot = await self._look_if(lambda execution: True, execution_id)
+        assert snapshot is not None
+        return snapshot
 
-    async def _look_at(self, execution: Execution) -> Snapshot:
-        """Reads again where something was decided between two reads, so that the parts belong together; an execution
-        that has ended stays as it is.
-        """
-        execution_id = execution.execution_id
-        while True:
-            journal = await self._database.all(JOURNAL, b_id=execution_id)
-            approvals = await self._approvals(execution_id, journal)
-            again = None if execution.terminal else await self._database.one(STANDING, b_id=execution_id)
-            if again is None or again.version == execution.version:
-                return of_rows(execution, journal, approvals)
-            execution = await self._execution(execution_id)
+    async def _look_if(self, wanted: Callable[[Any], bool], execution_id: str) -> Snapshot | None:
+        """None where `wanted` says no to how the execution stands."""
+        look = functools.partial(self._rows, wanted, execution_id)
+        rows = await self._database.at_one_moment(look, self._unchanged)
+        return None if rows is None else of_rows(rows)
+
+    async def _rows(self, wanted: Callable[[Any], bool], execution_id: str) -> SnapshotRows | None:
+        execution = await self._one(SHOWN, execution_id)
+        if not wanted(execution):
+            return None
+        journal = await self._database.all(JOURNAL, b_id=execution_id)
+        return SnapshotRows(execution, journal, await self._approvals(execution_id, journal))
+
+    async def _unchanged(self, rows: SnapshotRows | None) -> bool:
+        """Whether nothing was decided since; an execution that has ended stays as it is."""
+        if rows is None or rows.execution.status in TERMINAL:
+            return True
+        now = await self._one(STANDING, rows.execution.execution_id)
+        return bool(now.version == rows.execution.version)
 
     async def changed(self, since: Snapshot) -> Snapshot:
         topics = [f"execution:{since.execution_id}"]
@@ -101,28 +115,39 @@ class LocalExecutions:
         raise RuntimeClosed()
 
     async def settled(self, execution_id: str, seconds: float) -> Snapshot:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                snapshot = await self._look_at(await self._reached(execution_id, AT_REST))
-                while snapshot.running and self.runs_here(snapshot.agent):  # it waits for one that it called
+        until = asyncio.get_running_loop().time() + seconds
+        snapshot = await self._reached(execution_id, AT_REST, until)
+        try:
+            while snapshot.running and self.runs_here(snapshot.agent):  # it waits for one that it called
+                async with asyncio.timeout_at(until):
                     snapshot = await self.changed(snapshot)
-                return snapshot
-        return await self.look(execution_id)
+        except TimeoutError:
+            return await self.look(execution_id)
+        return snapshot
 
     async def ended(self, execution_id: str) -> Snapshot:
-        return await self._look_at(await self._reached(execution_id, TERMINAL, also_elsewhere=True))
+        return await self._reached(execution_id, TERMINAL, also_elsewhere=True)
 
     async def _reached(
-        self, execution_id: str, statuses: Collection[str], *, also_elsewhere: bool = False
-    ) -> Execution:
-        """Until its status is one of these; at once where it runs elsewhere and that is not waited for."""
+        self, execution_id: str, statuses: Collection[str], until: float = math.inf, *, also_elsewhere: bool = False
+    ) -> Snapshot:
+        """Once its status is one of these, or it is `until` (the loop's time); at once where it runs elsewhere and that
+        is not waited for.
+        """
+        loop = asyncio.get_running_loop()
+
+        def there(now: Any) -> bool:
+            return now.status in statuses or loop.time() >= until or not (also_elsewhere or self.runs_here(now.agent))
+
         with self._database.wakes.listen(f"rest:{execution_id}") as woken:
+            announced = False
             while not self._closing:
                 woken.clear()
-                now = await self._execution(execution_id)
-                if now.status in statuses or not (also_elsewhere or self.runs_here(now.agent)):
-                    return now
-                await _announced(woken)
+                if announced or there(await self._one(STANDING, execution_id)):
+                    snapshot = await self._look_if(there, execution_id)
+                    if snapshot is not None:
+                        return snapshot
+                announced = await _announced(woken, until)
         raise RuntimeClosed()
 
     def runs_here(self, agent: str) -> bool:
@@ -168,7 +193,7 @@ class LocalExecutions:
         with self._database.wakes.listen(f"execution:{execution_id}") as woken:
             while True:
                 woken.clear()
-                if not self._under_way(await self._execution(execution_id)):
+                if not self._under_way(await self._one(GET_EXECUTION, execution_id)):
                     return
                 await _announced(woken)
 
@@ -186,11 +211,11 @@ class LocalExecutions:
             if len(self._moved) > REMEMBERED:
                 del self._moved[next(iter(self._moved))]
 
-    async def _execution(self, execution_id: str) -> Execution:
-        execution = await self._database.one(GET_EXECUTION, b_id=execution_id)
-        if execution is None:
-            raise _not_found(execution_id)
-        return execution
+    async def _one(self, q: Q[R], execution_id: str) -> R:
+        row = await self._database.one(q, b_id=execution_id)
+        if row is None:
+            raise NotFound(f"no execution has the id {execution_id!r} in this database")
+        return row
 
     async def _approvals(
         self, execution_id: str, journal: Sequence[Step]
@@ -216,12 +241,12 @@ class LocalExecutions:
             log.warning("queued: no live process serves this agent; start `countersign serve` with it", agent=agent)
 
 
-async def _announced(woken: asyncio.Event) -> None:
-    """Until something was announced, LOOK_EVERY at most."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LOOK_EVERY):
-            await woken.wait()
-
-
-def _not_found(execution_id: str) -> NotFound:
-    return NotFound(f"no execution has the id {execution_id!r} in this database")
+async def _announced(woken: asyncio.Event, until: float = math.inf) -> bool:
+    """Until something was announced; not after LOOK_EVERY, or `until` (the loop's time). Whether something was."""
+    loop = asyncio.get_running_loop()
+    looking = loop.call_at(min(loop.time() + LOOK_EVERY, until), woken.set)
+    try:
+        await woken.wait()
+    finally:
+        looking.cancel()
+    return loop.time() < looking.when()

@@ -6,18 +6,20 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from agent_runtime.core.approval import ApprovalStatus
 from agent_runtime.core.canonical import parsed
 from agent_runtime.core.execution import ExecutionStatus, StepKind
 from agent_runtime.errors import CollaborationError, TimeoutError
+from agent_runtime.sdk.derived import Derived, Parts
 from agent_runtime.sdk.events import AgentEvent, EventType, events_of, value_of
 from agent_runtime.sdk.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class AgentStatus:
+class AgentStatus(Derived):
     """Where an execution stands.
 
     `status` is one of queued, running, waiting, succeeded, failed, cancelled. `output` is {"result": …,
@@ -37,7 +39,7 @@ class AgentStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentResult:
+class AgentResult(Derived):
     """How an execution ended.
 
     `output` is {"result": …, "finishReason": …}, whatever the ending. `error` is "Type: message" of a failure.
@@ -87,17 +89,7 @@ class AgentResult:
 
 def status_of(snapshot: Snapshot) -> AgentStatus:
     """The status in a snapshot."""
-    return AgentStatus(
-        execution_id=snapshot.execution_id,
-        status=str(snapshot.status),
-        is_running=snapshot.running,
-        is_waiting=snapshot.waiting,
-        is_complete=snapshot.complete,
-        output=snapshot.output,
-        reason=snapshot.reason,
-        pending_approvals=snapshot.pending,
-        messages=snapshot.messages(),
-    )
+    return AgentStatus.derived(snapshot, _STATUS)
 
 
 def result_of(snapshot: Snapshot) -> AgentResult:
@@ -108,18 +100,7 @@ def result_of(snapshot: Snapshot) -> AgentResult:
     if (stopped := snapshot.stopped) is not None:
         ending = TimeoutError if stopped["type"] == "TimeoutError" else CollaborationError
         raise ending(stopped["message"], execution_id=snapshot.execution_id)
-    return AgentResult(
-        execution_id=snapshot.execution_id,
-        status=str(snapshot.status),
-        output=snapshot.output,
-        reason=snapshot.reason,
-        error=None if snapshot.error is None else f"{snapshot.error.get('type')}: {snapshot.reason}",
-        events=events_of(snapshot),
-        tool_calls=_tool_calls(snapshot),
-        messages=snapshot.messages(),
-        finish_reason=snapshot.finish_reason,
-        approvals=snapshot.approvals,
-    )
+    return AgentResult.derived(snapshot, _RESULT)
 
 
 def _tool_calls(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -135,6 +116,34 @@ def _tool_calls(snapshot: Snapshot) -> list[dict[str, Any]]:
         for step in snapshot.journal
         if step.kind == StepKind.tool
     ]
+
+
+def _error(snapshot: Snapshot) -> str | None:
+    return None if snapshot.error is None else f"{snapshot.error.get('type')}: {snapshot.reason}"
+
+
+_BOTH: Parts[Snapshot] = {
+    "execution_id": attrgetter("execution_id"),
+    "status": lambda snapshot: str(snapshot.status),
+    "output": attrgetter("output"),
+    "reason": attrgetter("reason"),
+    "messages": Snapshot.messages,
+}
+_STATUS: Parts[Snapshot] = {
+    **_BOTH,
+    "is_running": attrgetter("running"),
+    "is_waiting": attrgetter("waiting"),
+    "is_complete": attrgetter("complete"),
+    "pending_approvals": attrgetter("pending"),
+}
+_RESULT: Parts[Snapshot] = {
+    **_BOTH,
+    "error": _error,
+    "events": events_of,
+    "tool_calls": _tool_calls,
+    "finish_reason": attrgetter("finish_reason"),
+    "approvals": attrgetter("approvals"),
+}
 
 
 def _in_words(result: AgentResult) -> list[str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Vote
 from agent_runtime.core.canonical import canonical, parsed
-from agent_runtime.core.execution import TERMINAL, Execution, ExecutionStatus, Step, StepKind
+from agent_runtime.core.execution import TERMINAL, ExecutionStatus, Step, StepKind
 from agent_runtime.core.journal import prompt_of, reply_message, tool_content
+from agent_runtime.sdk.derived import Derived, Parts
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Derived):
     """`given` is the input, `error` is {type, message} or None. `approvals` have the public shape of CONTRACT's JSON,
     in the order of the calls, those of child executions behind them.
     """
@@ -85,24 +87,31 @@ class Snapshot:
         return told
 
 
-def of_rows(
-    execution: Execution,
-    journal: Sequence[Step],
-    approvals: Sequence[tuple[ApprovalRequest, Sequence[Vote]]],
-) -> Snapshot:
+class SnapshotRows(NamedTuple):
+    """What the store holds of an execution: the row `SHOWN`, the journal, and each approval with the votes on it."""
+
+    execution: Any
+    journal: Sequence[Step]
+    approvals: Sequence[tuple[ApprovalRequest, Sequence[Vote]]]
+
+
+def of_rows(rows: SnapshotRows) -> Snapshot:
     """The snapshot that rows hold; arguments are not masked."""
-    return Snapshot(
-        execution_id=execution.execution_id,
-        agent=execution.agent,
-        reasoner=execution.reasoner,
-        status=execution.status,
-        given=parsed(execution.input),
-        result=parsed(execution.result).get("result") if execution.result else None,
-        error=parsed(execution.error) if execution.error else None,
-        finish_reason=execution.finish_reason or "",
-        journal=journal,
-        approvals=[approval.as_json(votes) for approval, votes in approvals],
-    )
+    return Snapshot.derived(rows, _OF_ROWS)
+
+
+_OF_ROWS: Parts[SnapshotRows] = {
+    "execution_id": attrgetter("execution.execution_id"),
+    "agent": attrgetter("execution.agent"),
+    "reasoner": attrgetter("execution.reasoner"),
+    "status": attrgetter("execution.status"),
+    "given": lambda rows: parsed(rows.execution.input),
+    "result": lambda rows: parsed(rows.execution.result or "{}").get("result"),
+    "error": lambda rows: parsed(rows.execution.error or "null"),
+    "finish_reason": lambda rows: rows.execution.finish_reason or "",
+    "journal": attrgetter("journal"),
+    "approvals": lambda rows: [approval.as_json(votes) for approval, votes in rows.approvals],
+}
 
 
 def of_answer(answer: Mapping[str, Any]) -> Snapshot:

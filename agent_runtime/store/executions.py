@@ -72,6 +72,14 @@ REQUESTED_BY = Q(
 STANDING = Q(select(_e.agent, _e.status, _e.fence, _e.signals, _e.version).where(_by_id), quick=True)
 """How it is, in short."""
 
+SHOWN = Q(
+    select(
+        _e.execution_id, _e.agent, _e.reasoner, _e.status, _e.input, _e.result, _e.error, _e.finish_reason, _e.version
+    ).where(_by_id),
+    quick=True,
+)
+"""What a program is shown of it."""
+
 HOLDERS_AT_ONCE = 32
 HOLDERS = Q(
     select(_e.execution_id, _e.worker_id).where(
