@@ -5,6 +5,7 @@ Only what is shown is masked. Digests, the store and the call itself use the tru
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -18,6 +19,9 @@ __all__ = ["REDACTED", "is_secret_name", "parse_path", "redact", "redact_shown",
 
 Path: TypeAlias = tuple[str, ...]
 """Keys and indexes from the outside in; `*` is any one of them, `**` any number of them."""
+
+NAME = 64
+"""Characters of a field's name that is remembered as it is shown: few names are in many values."""
 
 _STEP = re.compile(r'(?:^|(?<=.)\.)(?P<key>[^.\[\]]+)|\[(?P<index>\*|\d+)\]|\["(?P<quoted>[^"]+)"\]')
 
@@ -67,12 +71,15 @@ def _variants(path: Path) -> list[Path]:
 def _masked_object(value: dict[str, JsonValue], paths: list[Path]) -> JsonValue:
     shown: dict[str, JsonValue] = {}
     for key, item in value.items():
-        label = base = redact_shown(key)
+        label = base = _shown_name(key) if len(key) <= NAME else redact_shown(key)
         while label in shown or (label != key and label in value):
             # Two masked keys must stay two entries.
             label = f"{base} #{len(shown) + 1}" if label == base else label + "'"
         shown[label] = _masked_entry(key, item, paths)
     return shown
+
+
+_shown_name = functools.lru_cache(maxsize=1024)(redact_shown)
 
 
 def _masked_entry(key: str, item: JsonValue, paths: list[Path]) -> JsonValue:
