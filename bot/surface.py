@@ -53,7 +53,8 @@ class SlackSurface:
         self._identity: Identity | None = None
         self._problem = "not asked yet"
         self._background: list[asyncio.Task[None]] = []
-        self.notifier = SlackNotifier(self._client, self._workspace, database.clock)
+        self._known = asyncio.Event()
+        self.notifier = SlackNotifier(self._client, self._workspace, database.clock, self._known)
         self._context = Context(
             settings,
             database,
@@ -129,6 +130,7 @@ class SlackSurface:
     async def _connect(self) -> None:
         """Asks whose bot this is until Slack answers, then opens the connections."""
         self._identity = await self._ask_identity()
+        self._known.set()
         missing = missing_scopes(self._identity)
         if missing:
             log.error("slack: scopes are missing; install the app anew with manifest.yml", missing=sorted(missing))

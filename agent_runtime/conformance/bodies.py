@@ -18,7 +18,7 @@ from agent_runtime.conformance.figures import Finding
 from agent_runtime.conformance.usage import processor_seconds
 
 if TYPE_CHECKING:
-    from agent_runtime.conformance.floods import Target
+    from agent_runtime.conformance.flooded import Target
 
 AT_ONCE = 50
 JSON = {"Content-Type": "application/json"}

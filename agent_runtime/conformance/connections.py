@@ -14,7 +14,7 @@ from agent_runtime.conformance.figures import Finding
 from agent_runtime.web.connections import KEPT_ALIVE
 
 if TYPE_CHECKING:
-    from agent_runtime.conformance.floods import Target
+    from agent_runtime.conformance.flooded import Target
 
 OTHERS = 20
 """Requests of others meanwhile, each on a connection of its own."""

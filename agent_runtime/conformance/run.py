@@ -15,7 +15,8 @@ from agent_runtime.conformance.crashes import CrashRun, crashes
 from agent_runtime.conformance.dashboard import dashboard
 from agent_runtime.conformance.doors import WEBHOOK_SECRET, Door
 from agent_runtime.conformance.figures import Finding
-from agent_runtime.conformance.floods import Floods, OpenFloods
+from agent_runtime.conformance.flooded import OpenFloods
+from agent_runtime.conformance.floods import Floods
 from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.messages import MessageRun, OpenWorkspace, messages
 from agent_runtime.conformance.parked import Parked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent_runtime.conformance.floods import FEW, FLOODS, FloodSizes
+from agent_runtime.conformance.flooded import FEW, FLOODS, FloodSizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor
-from agent_runtime.errors import NotAuthenticated, NotAuthorized
+from agent_runtime.errors import NotAuthenticated, NotAuthorized, StoreUnavailable
 from agent_runtime.operations.sessions import is_session_secret
 from agent_runtime.operations.tokens import Scope, hash_of, is_secret, parse_scopes
 from agent_runtime.store.access import ANY_TOKEN, SESSION_BY_HASH, TOKEN_BY_HASH
@@ -21,6 +22,9 @@ SIGN_IN = "/sign-in"
 ASSETS = ("/static/reviews.css", "/static/reviews.js", "/static/morph.js")
 PUBLIC_PATHS = frozenset({"/slack/events", WEBHOOK, "/healthz", SIGN_IN, *ASSETS})
 """Served to anybody: the first two check a signature of their own, signing in checks a token."""
+
+TOLD_WITHIN = 2.5
+"""Seconds in which the database says who asks."""
 
 SESSION_COOKIE = "countersign_session"
 
@@ -74,14 +78,25 @@ async def authentication(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 async def identify(request: web.Request) -> Identity:
-    """The identity behind a request. Raises NotAuthenticated with the reason and the remedy."""
+    """The identity behind a request. Raises NotAuthenticated with the reason and the remedy; StoreUnavailable where the
+    database does not answer, be it that it is silent: so that nobody waits for long to be told.
+    """
+    try:
+        async with asyncio.timeout(TOLD_WITHIN):
+            identity = await _identified(request)
+    except TimeoutError:
+        raise StoreUnavailable(f"The database has not answered within {TOLD_WITHIN:g} s") from None
+    return await _as_known(request, identity)
+
+
+async def _identified(request: web.Request) -> Identity:
     database = request.app[DATABASE]
     credentials = request.headers.getall("Authorization", [])
     if credentials:
-        return await _as_known(request, await _bearer(database, credentials))
+        return await _bearer(database, credentials)
     session = await _session(database, request.cookies.get(SESSION_COOKIE, ""))
     if session is not None:
-        return await _as_known(request, session)
+        return session
     if await database.one(ANY_TOKEN) is not None:
         raise TokenNeeded(f"a bearer token is needed; {_REMEDY}")
     reason = refusal(request)

@@ -24,7 +24,7 @@ from agent_runtime.web.endpoint import Endpoint, answered
 from agent_runtime.web.problems import problem_of
 from agent_runtime.web.queries import Cursor, Page, cursor_of, query_of
 from agent_runtime.web.views import event_answers
-from agent_runtime.web.waiting import is_gone, wait_until
+from agent_runtime.web.waiting import WAITING, is_gone, wait_until
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +43,15 @@ async def stream(request: web.Request, identity: Identity, execution: Execution)
 
     A client that reconnects after the last event gets 204, which tells it to stop.
     """
-    database = request.app[DATABASE]
     last = _last_event_id(request)
-    if execution.terminal and not await _events(database, execution.execution_id, last):
+    if execution.terminal and not await _events(request.app[DATABASE], execution.execution_id, last):
         return web.Response(status=204)
+    with request.app[WAITING].admitted():  # once the status line is sent, a refusal could not be told as one
+        return await _stream(request, execution, last)
+
+
+async def _stream(request: web.Request, execution: Execution, last: int) -> web.StreamResponse:
+    database = request.app[DATABASE]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
     quiet_since = known_since = asyncio.get_running_loop().time()
@@ -68,7 +73,7 @@ async def stream(request: web.Request, identity: Identity, execution: Execution)
         return now is not None and now.terminal
 
     try:
-        await wait_until(request, f"execution:{execution.execution_id}", send_new, seconds=None)
+        await wait_until(request, f"execution:{execution.execution_id}", send_new, seconds=None, counted=True)
         await response.write_eof()
     except ConnectionError:
         log.debug("event stream: the client is gone", execution_id=execution.execution_id)
@@ -123,7 +128,7 @@ ENDPOINTS = (
         answer=stream,
         headers={"Last-Event-ID": "goes on after this event"},
         answers={200: "text/event-stream", 204: ""},
-        refusals=(403, 404, 422),
+        refusals=(403, 404, 422, 503),
     ),
     Endpoint(
         method="GET",

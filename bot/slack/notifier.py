@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,9 @@ log = structlog.get_logger(__name__)
 POSTS_AT_ONCE = 4
 SECONDS_BETWEEN_POSTS = 1.0
 """Slack takes about one message a second and channel, and short bursts (docs.slack.dev/apis/web-api/rate-limits)."""
+
+KNOWN_WITHIN = 2.0
+"""Seconds in which Slack usually has said whose bot this is."""
 
 TRIES_REMEMBERED = 5_000
 CLOCKS_APART = 10 * MINUTE
@@ -82,7 +87,11 @@ class SlackNotifier:
     burst = POSTS_AT_ONCE
     interval = SECONDS_BETWEEN_POSTS
 
-    def __init__(self, client: SlackClient, workspace: Callable[[], Workspace], clock: Callable[[], int]) -> None:
+    def __init__(
+        self, client: SlackClient, workspace: Callable[[], Workspace], clock: Callable[[], int], known: asyncio.Event
+    ) -> None:
+        """`known` is set once Slack has said whose bot this is."""
+        self._known = known
         self._client = client
         self._workspace = workspace
         self._clock = clock
@@ -104,7 +113,7 @@ class SlackNotifier:
         known = metadata(EVENT_TYPE, _marks(notice, place))
         key = tuple(known["event_payload"].values())
         self._remember(key, Try(notice.attempt))
-        self._require_workspace()
+        await self._require_workspace()
         message = self._drawn(notice, place)
         try:
             try:
@@ -126,7 +135,7 @@ class SlackNotifier:
         """Draws it anew in place; a pending card that somebody deleted is posted again."""
         channel, ts = str(receipt.receipt["channel"]), str(receipt.receipt["ts"])
         place = Place(receipt.place, channel, receipt.receipt)
-        self._require_workspace()
+        await self._require_workspace()
         message = self._drawn(notice, place)
         try:
             try:
@@ -192,8 +201,12 @@ class SlackNotifier:
             return minimal_card(notice.approval, workspace)
         return Message(self._drawn(notice, place).text)
 
-    def _require_workspace(self) -> None:
-        if not self._workspace().team_id:
+    async def _require_workspace(self) -> None:
+        """A process that has just started knows it in a moment; what is put off waits for minutes, if it was before."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KNOWN_WITHIN):
+                await self._known.wait()
+        if not self._known.is_set():
             raise RetryAfter("Slack has not said yet whose bot this is", away=True)
 
     def _try_before(self, notice: Notice, key: Marks) -> Try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from agent_runtime.delivery.notifier import ApprovalView, Notice, Place
+from agent_runtime.delivery.notifier import ApprovalView, Notice, Place, RetryAfter
 from agent_runtime.store.outbox import APPROVAL_CARD
 from bot.slack.client import SlackAway
 from bot.slack.history import EVENT_TYPE, History
@@ -103,8 +104,26 @@ def card(attempt: int) -> Notice:
 PLACE = Place("C1", "C1", {"channel": "C1", "thread_ts": ""})
 
 
-def notifier(channel: Channel) -> SlackNotifier:
-    return SlackNotifier(channel, lambda: WORKSPACE, lambda: NOW)  # type: ignore[arg-type]
+def notifier(channel: Channel, *, known: bool = True) -> SlackNotifier:
+    said = asyncio.Event()
+    if known:
+        said.set()
+    return SlackNotifier(channel, lambda: WORKSPACE, lambda: NOW, said)  # type: ignore[arg-type]
+
+
+async def test_a_process_that_has_just_started_does_not_put_off_what_it_will_know_in_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was tried often before would be put off by minutes."""
+    slack = notifier(Channel(), known=False)
+    posting = asyncio.create_task(slack.post(card(8), PLACE))
+    await asyncio.sleep(0)
+    slack._known.set()
+    assert (await posting)["channel"] == "C1"
+    monkeypatch.setattr("bot.slack.notifier.KNOWN_WITHIN", 0.01)
+    with pytest.raises(RetryAfter, match="whose bot") as put_off:
+        await notifier(Channel(), known=False).post(card(8), PLACE)
+    assert put_off.value.away
 
 
 async def test_a_refused_post_is_not_looked_for_unless_another_process_tried_since() -> None:

@@ -12,7 +12,9 @@ from aiohttp import web
 
 from agent_runtime.conformance.answering import Answers, Request, Wire, ask, at_rate
 from agent_runtime.conformance.figures import Finding
-from agent_runtime.conformance.floods import FLOODS, GROWTH_AT_MOST, PEAK_AT_MOST, Floods, FloodSizes, memory
+from agent_runtime.conformance.flooded import FLOODS, FloodSizes
+from agent_runtime.conformance.floods import Floods
+from agent_runtime.conformance.growth import GROWTH_AT_MOST, PEAK_AT_MOST, memory
 from agent_runtime.conformance.ledger import Ledger
 from agent_runtime.conformance.people import people
 from agent_runtime.conformance.processes import zygote
@@ -21,7 +23,19 @@ from agent_runtime.store.database import Database
 from bot.floods import slack_floods
 from tests.chaos import LONG
 
-SHORT = FloodSizes(seconds=0.5, each_second=100, strangers=3, bodies=1, idle=60, times=2, to_the_end=False)
+SHORT = FloodSizes(
+    seconds=0.5,
+    each_second=100,
+    strangers=3,
+    bodies=1,
+    idle=60,
+    waiting=24,
+    pages=4,
+    slow=2,
+    gone=28,
+    times=2,
+    to_the_end=False,
+)
 
 pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.timeout(900 if LONG else 120)]
 
@@ -37,13 +51,23 @@ async def test_every_flood_is_answered_and_nothing_is_lost(
     findings = await flooded(database, database_url, tmp_path / "effects", FLOODS if LONG else SHORT)
     broken = [(finding.title, finding.figures, finding.violations[:5]) for finding in findings if not finding.held]
     assert not broken
-    mentions, one, many, bodies, idle, *_ = findings
+    sizes = FLOODS if LONG else SHORT
+    mentions, one, many, from_slack, bodies, idle, waiting, gone, memory, *ends, envelopes, _, _ = findings
     assert mentions.figures["acknowledged and lost"] == 0
     assert int(mentions.figures["honest clicks meanwhile"]) >= 2
     assert one.figures["decisions"] == 1
     assert many.figures["decided"] == many.figures["clicks of who may decide"]
     assert int(bodies.figures["sent"]) >= 30
-    assert idle.figures["idle"] == (FLOODS if LONG else SHORT).idle
+    assert (int(from_slack.figures["sent"]), from_slack.figures["sent too slowly"]) == (24 * sizes.bodies, sizes.slow)
+    assert idle.figures["idle"] == sizes.idle
+    assert (waiting.figures["opened"], waiting.figures["let in and not told"]) == (sizes.waiting + sizes.pages, 0)
+    assert (gone.figures["killed"], gone.figures["executions of these"]) == (sizes.gone, sizes.gone // 7)
+    assert (envelopes.figures["sent"], envelopes.figures["acknowledged and lost"]) == (
+        sizes.seconds * sizes.each_second,
+        0,
+    )
+    assert memory.title.startswith("memory")
+    assert len(ends) == sizes.to_the_end
 
 
 @asynccontextmanager
@@ -94,4 +118,7 @@ def test_memory_that_grows_is_found() -> None:
 
 async def test_an_acknowledged_mention_that_is_not_there_is_found(database: Database) -> None:
     async with slack_floods(0) as floods:
-        assert await floods.not_started(database, ["Ev1", "Ev1"]) == ["Ev1: acknowledged, and 0 executions are there"]
+        workspace = floods.workspace
+        assert await workspace.not_started(database, ["Ev1", "Ev1"]) == [
+            "Ev1: acknowledged, and 0 executions are there"
+        ]
