@@ -13,7 +13,8 @@ LATEST_DEFINITION = Q(
     select(_d.agent, _d.agent_version, _d.definition, _d.deployed_at)
     .where(_d.agent == bindparam("b_agent"))
     .order_by(_d.deployed_at.desc())
-    .limit(1)
+    .limit(1),
+    quick=True,
 )
 DEFINITIONS = Q(
     select(_d.agent, _d.agent_version, _d.definition, _d.deployed_at).order_by(_d.agent, _d.deployed_at.desc())
@@ -40,4 +41,6 @@ BEAT = Q(
     .values(heartbeat_at=bindparam("b_now"), agents=bindparam("b_agents"))
     .returning(_w.worker_id)
 )
-LIVE_WORKERS = Q(select(_w.worker_id, _w.agents, _w.host, _w.pid).where(_w.heartbeat_at > bindparam("b_since")))
+LIVE_WORKERS = Q(
+    select(_w.worker_id, _w.agents, _w.host, _w.pid).where(_w.heartbeat_at > bindparam("b_since")), quick=True
+)

@@ -35,7 +35,8 @@ EVENTS_OF_STREAM = Q(
     select(*_v)
     .where(_v.stream == bindparam("b_stream"), _v.seq > bindparam("b_after"))
     .order_by(_v.seq)
-    .limit(bindparam("b_limit"))
+    .limit(bindparam("b_limit")),
+    quick=True,
 )
 NOTED = Q(select(_v.data).where(_v.stream == bindparam("b_stream"), _v.type == "execution.noted").order_by(_v.seq))
 """What a reasoner has said for the record."""

@@ -65,6 +65,8 @@ async def start_and_wait(request: web.Request, identity: Identity, wanted: Targe
         execution = await database.one(GET_EXECUTION, b_id=execution.execution_id) or execution
         if execution.status == ExecutionStatus.queued:
             return await no_worker(database, execution.agent)
+        if execution.status == ExecutionStatus.running:
+            return False
         shown = await execution_answer(database, execution)
         return shown.is_complete or shown.is_waiting
 

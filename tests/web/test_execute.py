@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,31 @@ async def test_sync_says_what_it_started_where_too_many_wait(
 async def _queued(api: Api) -> None:
     while not (await api.get("/api/v1/executions?status=queued")).json["items"]:
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.databases("sqlite")
+async def test_what_programs_ask_all_the_time_is_read_without_a_thread(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.worker()
+    in_thread: list[str] = []
+    reader: Any = world.database._reader
+    reading = reader._connection.execute_fetchall
+
+    async def noted(sql: str, *binds: Any) -> Any:
+        in_thread.append(sql)
+        return await reading(sql, *binds)
+
+    monkeypatch.setattr(reader._connection, "execute_fetchall", noted)
+    execution_id = (await api.post(ASYNC, {"prompt": "refund cust_001"})).json["execution_id"]
+    approval = await world.gated(await world.claimed())
+    headers = await world.token("read", "decide")
+    execution = f"/api/v1/executions/{execution_id}"
+    assert (await api.get(execution, headers=headers)).json["is_waiting"]
+    decided = await api.post(
+        f"/api/v1/approvals/{approval.approval_request_id}/decision", {"decision": "rejected"}, headers=headers
+    )
+    assert decided.status == 200
+    await world.completed(await world.claimed())
+    assert (await api.get(f"{execution}/events", headers=headers)).status == 200
+    assert in_thread == []
