@@ -90,8 +90,8 @@ class Flow:
         signals = self.held.signals if seen is None else seen
         return await self.database.write(park, self.held, signals)
 
-    async def start_call(self, position: int = 1, tool_version: str = "1") -> Step:
-        return await self.database.write(start_call, self.held, position, tool_version)
+    async def start_call(self, position: int = 1, tool_version: str = "1", *, again: bool = False) -> Step:
+        return await self.database.write(start_call, self.held, position, tool_version, again=again)
 
     async def finish_call(
         self, step: Step, status: StepStatus = StepStatus.succeeded, held: Execution | None = None, **result: Any

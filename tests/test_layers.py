@@ -68,7 +68,7 @@ def test_one_function_alone_reaches_gated_tools() -> None:
 
 
 def test_it_reaches_them_only_through_the_commit_that_they_have_started() -> None:
-    assert users_of("start_call") == {"engine/calls.py"}
+    assert users_of("start_call") == {"engine/starting.py"}
     assert users_of("START_STEP") == {"store/steps.py", "operations/calls.py"}
     # an outsider's call runs elsewhere: what it consumes its approval for is a permit
     assert users_of("CONSUME_APPROVAL") == {"store/approvals.py", "operations/calls.py", "operations/consume.py"}

@@ -22,9 +22,10 @@ from agent_runtime.core.execution import LEASE, LEASE_FRESH, Execution, Step, St
 from agent_runtime.core.journal import bounded, cut_value
 from agent_runtime.core.policy import Defaults
 from agent_runtime.engine.functions import Functions
+from agent_runtime.engine.starting import Starting
 from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.errors import InvalidRequest, LostClaim, Overloaded, StoreUnavailable, ToolTimedOut
-from agent_runtime.operations.calls import ask_in_doubt, finish_call, start_call
+from agent_runtime.operations.calls import ask_in_doubt, finish_call
 from agent_runtime.store.database import Database
 from agent_runtime.store.faults import OutcomeUnknown
 from agent_runtime.store.steps import GET_STEP
@@ -47,6 +48,7 @@ class Calls:
     defaults: Defaults
     functions: Functions
     switchboard: Switchboard
+    starting: Starting
     result_limit: int = RESULT_LIMIT
 
     async def run(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
@@ -66,11 +68,10 @@ class Calls:
 
     async def _start_and_perform(self, execution: Execution, tool: Tool, step: Step) -> Step:
         """The only way a gated call reaches its function."""
-        leased_until = time.monotonic() + (LEASE - LEASE_FRESH) / SECOND
-        begun = await self.database.write(start_call, execution, step.position, tool.version, tool.validate)
-        if begun.status != StepStatus.started:
-            return begun
-        return await self._perform(execution, tool, begun, leased_until)
+        started, since = await self.starting.start(execution, tool, step)
+        if started.status != StepStatus.started:
+            return started
+        return await self._perform(execution, tool, started, since + (LEASE - LEASE_FRESH) / SECOND)
 
     async def _recover(self, execution: Execution, tool: Tool | None, step: Step) -> Step:
         """A call that was started and never finished: what may be done depends on its effect."""

@@ -7,7 +7,7 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from agent_runtime.engine.functions import Functions
 from agent_runtime.engine.journaled import Surroundings
 from agent_runtime.engine.model import Model
 from agent_runtime.engine.reasoners import Reasoners
+from agent_runtime.engine.starting import Starting
 from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.errors import LostClaim, ModelUnavailable, Overloaded, Stopped, StoreUnavailable
 from agent_runtime.operations.claim import Claim, claim, hand_over, heartbeat, hold_back, release_parked, retry_later
@@ -82,6 +83,7 @@ class Worker:
     _along: dict[asyncio.Future[list[Claim]], int] = field(default_factory=dict)
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: Calls = field(init=False)
+    _starting: Starting = field(init=False)
     _functions: Functions = field(init=False)
     switchboard: Switchboard = field(init=False)
     _reasoners: Reasoners = field(init=False)
@@ -89,8 +91,14 @@ class Worker:
     def __post_init__(self) -> None:
         self._functions = Functions()
         self.switchboard = Switchboard(self.database)
+        self._starting = Starting(self.database, self.switchboard, self.worker_id, self.agents)
         self._calls = Calls(
-            self.database, self.defaults, self._functions, self.switchboard, result_limit=self.result_limit
+            self.database,
+            self.defaults,
+            self._functions,
+            self.switchboard,
+            self._starting,
+            result_limit=self.result_limit,
         )
         around = Surroundings(self.model, self.defaults, self._functions, self.switchboard)
         self._reasoners = Reasoners(self.database, self.worker_id, around, self.parked_at_most, self._go_on)
@@ -109,7 +117,8 @@ class Worker:
         try:
             with (
                 self.database.wakes.listen("queued") as woken,
-                self.database.joined("queued", self._claim_along),
+                self.database.joined(self._claim_along),
+                self.database.joined(self._starting.joining),
             ):
                 while not self._stopping:
                     woken.clear()
@@ -167,15 +176,18 @@ class Worker:
                 self._hold(claimed.execution, self._session(claimed))
         return len(claims) == limit
 
-    def _claim_along(self) -> Request | None:
-        """The same as part of the transaction that has just queued something; None where it must wait."""
+    def _claim_along(self, ran: Sequence[Request], since: float) -> Sequence[Request]:
+        """The same as part of the transaction that has just queued something; nothing where it must wait."""
+        if not any("queued" in request.topics and request.operation is not claim for request in ran):
+            return ()
         limit, wanted = self._room(), self._wanted()
         if self._stopping or self._claiming.locked() or not self._asked_after_restore or limit == 0 or not wanted:
-            return None
+            return ()
         claims: asyncio.Future[list[Claim]] = asyncio.get_running_loop().create_future()
         self._along[claims] = limit
         claims.add_done_callback(self._claimed_along)
-        return Request(claim, (_claimable(wanted), self.worker_id, limit, self.defaults), {}, claims)
+        args = (_claimable(wanted), self.worker_id, limit, self.defaults)
+        return [Request(claim, args, {}, claims, stands_for="queued")]
 
     def _claimed_along(self, claims: asyncio.Future[list[Claim]]) -> None:
         del self._along[claims]
@@ -235,6 +247,7 @@ class Worker:
             held = self._running.get(execution.execution_id)
             if held is not None and held.fence == execution.fence:
                 del self._running[execution.execution_id]
+                self._starting.forget(execution)
                 await self._reasoners.settle(execution.execution_id)
             if was_full:
                 self.database.wakes.announce(["queued"])

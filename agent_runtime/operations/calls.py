@@ -31,16 +31,19 @@ def start_call(
     position: int,
     tool_version: str,
     fits: Callable[[Mapping[str, Any]], object] = dict,
+    *,
+    again: bool = False,
 ) -> Step:
     """Commits a call as started before its effect. For a gated one this is the only way to run.
 
     Returns the step: started, and its `arguments` are what may run now; or gated again, and nothing may run, as its
     approval has lapsed, the tool has changed, the record is not what was approved, or people edited the arguments to
-    some that the tool cannot take (`fits` raises InvalidRequest for them). Raises LostClaim where the claim is gone, or
-    the step cannot start, Stopped where the stop switch covers it.
+    some that the tool cannot take (`fits` raises InvalidRequest for them). One that was started before starts only with
+    `again`, where whoever calls knows that another run does no harm. Raises LostClaim where the claim is gone, or the
+    step cannot start, Stopped where the stop switch covers it.
     """
     call = tx.one(CALL, b_id=execution.execution_id, b_position=position, b_agent=scope_of("agent", execution.agent))
-    if call is None or call.step.status not in _MAY_START:
+    if call is None or call.step.status not in _MAY_START or (call.step.status == StepStatus.started and not again):
         raise LostClaim(f"{execution.execution_id}: step {position} cannot start")
     step, approval, stopped = call
     if stopped:

@@ -7,7 +7,8 @@ the COMMIT that makes it true.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agent_runtime import failpoints
@@ -22,11 +23,11 @@ from agent_runtime.store.transaction import Deferred
 Way = Callable[[Any, Sequence[Request], int, Mapping[str, str]], Iterable[Deferred]]
 """Runs requests in one transaction: connection, batch, the transaction's time, and what `Connection.lock` says."""
 
-Joining = Callable[[Collection[str]], Sequence[Request]]
-"""Requests that join the transaction that is going to announce these topics."""
+Joining = Callable[[Sequence[Request], float], Sequence[Request]]
+"""What joins the transaction in which these requests have run; with a time before its own, monotonic seconds."""
 
 
-def nobody(topics: Collection[str]) -> Sequence[Request]:
+def nobody(ran: Sequence[Request], since: float) -> Sequence[Request]:
     """Nothing joins."""
     return ()
 
@@ -72,7 +73,8 @@ def commit(connection: Connection, batch: list[Request], together: Way = one_by_
     """Answers every request of `batch`: in one transaction, or where that fails, each in one of its own.
 
     `together` runs what shares a transaction; where it finds that it cannot, the same requests share one by one. What
-    `joining` returns runs last in it, and is added to `batch`; where that fails, the others go without it.
+    `joining` returns runs behind them and is added to `batch`, then what it returns for those, until that is nothing.
+    Where one of what joins fails, the others go without any of it.
 
     Raises ConnectionLost where the connection broke: requests that are not `answered` then wrote nothing. Those whose
     COMMIT was under way are answered with OutcomeUnknown.
@@ -88,20 +90,40 @@ def commit(connection: Connection, batch: list[Request], together: Way = one_by_
     single = len(batch) == 1
     try:
         try:
-            _transact(connection, batch, one_by_one if single and not connection.alone else together, joining)
-        except Entangled:
+            way = one_by_one if single and not connection.alone else together
+            _transact(connection, batch, way, together, joining)
+        except Entangled as error:
+            _leave_joined(batch, error)
             connection.roll_back()
             connection.begin(patient=single)
             _transact(connection, batch, one_by_one)
-    except ConnectionLost:
+    except ConnectionLost as error:
+        _leave_joined(batch, error)
         raise
     except Exception as error:  # noqa: BLE001 - what failed alone is told whoever asked for it
+        left = _leave_joined(batch, error)
         connection.roll_back()
-        if len(batch) > 1:
+        if left or not single:
             for request in batch:
                 _alone(connection, request)
         else:
             _alone(connection, batch[0], error)
+
+
+def _leave_joined(batch: list[Request], error: Exception) -> bool:
+    """What joined a transaction that failed is not run again: those that it joined announce what they lead to. Whether
+    there was any.
+    """
+    left = [request for request in batch if request.joined and not request.answered]
+    for request in left:
+        batch.remove(request)
+        request.future.set_exception(_reason(error))
+    return bool(left)
+
+
+def _reason(error: Exception) -> Exception:
+    """Why requests could not share a transaction."""
+    return error.__cause__ if isinstance(error, Entangled) and isinstance(error.__cause__, Exception) else error
 
 
 def _alone(connection: Connection, request: Request, error: Exception | None = None) -> None:
@@ -125,15 +147,24 @@ def _alone(connection: Connection, request: Request, error: Exception | None = N
     request.fail(request.error or error or StoreUnavailable())
 
 
-def _transact(connection: Connection, batch: list[Request], way: Way, joining: Joining = nobody) -> None:
-    """The requests, their deferred rows, COMMIT, and the answers. Raises where the whole transaction fails."""
+def _transact(
+    connection: Connection,
+    batch: list[Request],
+    way: Way,
+    together: Way = unsaved.in_order,
+    joining: Joining = nobody,
+) -> None:
+    """The requests, what joins them, their deferred rows, COMMIT, and the answers. Raises where all of it fails."""
+    since = time.monotonic()
     now, owners = connection.lock({request.works_on for request in batch} - {""})
     rows = _Rows()
     rows.add(way(connection, batch if connection.alone else _in_lock_order(batch, owners), now, owners))
-    if joined := joining({topic for request in batch for topic in request.topics}):
+    latest: Sequence[Request] = batch
+    while joined := joining([request for request in latest if request.error is None], since):
         rows.write(connection, serialised=False)  # what joins is to see it
-        _join(connection, joined, now, rows)
+        _join(connection, joined, now, together if len(joined) > 1 else unsaved.in_order, rows)
         batch += joined
+        latest = joined
     rows.write(connection)
     if failpoints.armed:
         failpoints.reach("commit.before", *(request.operation.__name__ for request in batch))
@@ -149,21 +180,20 @@ def _transact(connection: Connection, batch: list[Request], way: Way, joining: J
         request.answered = True
 
 
-def _join(connection: Connection, joined: Sequence[Request], now: int, rows: _Rows) -> None:
-    """Runs what joins a transaction in which all else is done. Raises Entangled where the others must go without it."""
+def _join(connection: Connection, joined: Sequence[Request], now: int, way: Way, rows: _Rows) -> None:
+    """Runs what joins a transaction, each in rows of its own. Raises Entangled where the others must go without it."""
     try:
-        rows.add(unsaved.in_order(connection, joined, now, {}))
+        rows.add(way(connection, joined, now, {request.works_on: request.works_on for request in joined}))
         rows.write(connection, serialised=False)
         failed = next((request.error for request in joined if request.error is not None), None)
         if failed is not None:
             raise failed
     except Exception as error:
-        reason = (error.__cause__ if isinstance(error, Entangled) else None) or error
         for request in joined:
-            request.future.set_exception(reason)
+            request.future.set_exception(_reason(error))
         if isinstance(error, ConnectionLost):
             raise
-        raise Entangled from error
+        raise Entangled from _reason(error)
 
 
 def _in_lock_order(batch: Sequence[Request], owners: Mapping[str, str]) -> Sequence[Request]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 
 from agent_runtime import failpoints
 from agent_runtime.errors import Overloaded, StoreUnavailable
+from agent_runtime.store.batch import Joining
 from agent_runtime.store.clock import since_start, system_clock
 from agent_runtime.store.figures import Figures
 from agent_runtime.store.intake import Request
@@ -76,7 +77,7 @@ class Database:
         """About the time that transactions have, epoch microseconds; for reads."""
         self.wakes = Wakes()
         self.figures = Figures()
-        self._joining: dict[str, Callable[[], Request | None]] = {}
+        self._joining: list[Joining] = []
         self._writer: Writer
         self._reader: Reader
         self._neighbours: Neighbours | None = None
@@ -123,24 +124,22 @@ class Database:
         return await future
 
     @contextmanager
-    def joined(self, topic: str, also: Callable[[], Request | None]) -> Iterator[None]:
-        """While this lasts, a transaction that is going to announce `topic` runs what `also` returns (if anything)
-        before it commits. It saves the transaction that the announcement would lead to, and so stands for it here;
-        what it announces itself is announced. Where it fails, the transaction goes without it.
+    def joined(self, also: Joining) -> Iterator[None]:
+        """While this lasts, each transaction asks `also`, before it commits, for requests to run in it as well: it gets
+        those that have run, and a time before the transaction's own (monotonic seconds). It is asked again about what
+        it gave. What it gives saves the transaction that would follow; where it fails, the others go without it.
         """
-        self._joining[topic] = also
+        self._joining.append(also)
         try:
             yield
         finally:
-            del self._joining[topic]
+            self._joining.remove(also)
 
-    def _join(self, topics: Collection[str]) -> list[Request]:
-        """What joins a transaction that is going to announce these topics."""
-        joining: list[Request] = []
-        for topic, also in self._joining.items():
-            if topic in topics and (request := also()) is not None:
-                request.stands_for = topic
-                joining.append(request)
+    def _join(self, ran: Sequence[Request], since: float) -> list[Request]:
+        """What joins a transaction in which these have run."""
+        joining = [request for also in self._joining for request in also(ran, since)]
+        for request in joining:
+            request.joined = True
         return joining
 
     async def all(self, q: Q[R], /, **binds: Any) -> list[R]:
@@ -206,7 +205,7 @@ class Database:
         topics: set[str] = set()
         announced: set[str] = set()
         for request in batch:
-            self._waiting -= not request.stands_for
+            self._waiting -= not request.joined
             future = request.future
             if request.error is None:
                 topics |= request.topics

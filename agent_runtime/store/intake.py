@@ -25,6 +25,8 @@ class Request:
     error: BaseException | None = None
     topics: set[str] = field(default_factory=set)
     counted: list[tuple[str, ...]] = field(default_factory=list)
+    joined: bool = False
+    """It was added to a transaction that was under way; nobody submitted it."""
     stands_for: str = ""
     """A topic that need not be announced here: this request has taken up what it would announce."""
 

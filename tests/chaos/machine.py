@@ -77,9 +77,9 @@ class Promises(RuleBasedStateMachine):
         assert self.world.start(f"ref-{number}") == first, "one idempotency key, two executions"
         assert len(self.world.executions) <= before + 1
 
-    @rule(stop_at=places)
-    def work(self, stop_at: Stop) -> None:
-        self.world.work(stop_at)
+    @rule(stop_at=places, along=st.booleans())
+    def work(self, stop_at: Stop, along: bool = False) -> None:
+        self.world.work(stop_at, along=along)
 
     @rule(at=which, verdict=st.sampled_from(list(Verdict)), who=st.sampled_from(sorted(PERMITTED)))
     def decide(self, at: int, verdict: Verdict, who: str) -> None:
@@ -89,10 +89,10 @@ class Promises(RuleBasedStateMachine):
     def try_to_approve(self, at: int, who: str, stale: bool) -> None:
         self._decide(at, Verdict.approved, who, stale=stale)
 
-    @rule(stop_at=places)
-    def approve_all_and_work(self, stop_at: Stop) -> None:
+    @rule(stop_at=places, along=st.booleans())
+    def approve_all_and_work(self, stop_at: Stop, along: bool = False) -> None:
         self._approve_all()
-        self.world.work(stop_at)
+        self.world.work(stop_at, along=along)
 
     @rule(stop_at=early)
     def approve_all_while_it_sleeps(self, stop_at: Stop) -> None:

@@ -70,7 +70,7 @@ LANDS: dict[str, Late] = {
     "a reply that asks and parks": late(record_reply, 3, 1, REPLY, [gated()], seen=0),
     "a note": late(record_note, 3, 1, "late"),
     "a call starts": late(start_call, 2, "1"),
-    "a call starts again": late(start_call, 2, "1"),
+    "a call starts again": late(start_call, 2, "1", again=True),
     "a call is asked again, as the tool has changed": late(start_call, 2, "2"),
     "the result of a free call": lambda at: at.write(finish_call, at.journal[1], StepStatus.succeeded, LATE),
     "the result of a started call": _result_of_a_started_call,

@@ -26,6 +26,7 @@ from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.engine.calls import Calls
 from agent_runtime.engine.conversation import Conversation
 from agent_runtime.engine.functions import Functions
+from agent_runtime.engine.starting import Starting
 from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.errors import CountersignError, LostClaim
 from agent_runtime.operations.claim import claim, heartbeat, retry_later, take_over_from
@@ -90,7 +91,10 @@ class World:
         self.version = 1
         ids = itertools.count(1)  # what is drawn twice alike happens twice alike
         self._patched = [
-            mock.patch("agent_runtime.engine.calls.time", SimpleNamespace(monotonic=lambda: self.now / SECOND)),
+            *(
+                mock.patch(f"agent_runtime.{module}.time", SimpleNamespace(monotonic=lambda: self.now / SECOND))
+                for module in ("engine.calls", "engine.starting", "store.batch")
+            ),
             mock.patch("agent_runtime.core.ids.secrets", SimpleNamespace(randbits=lambda bits: next(ids))),
         ]
         for patched in self._patched:
@@ -187,19 +191,25 @@ class World:
 
     # --- what replicas do -----------------------------------------------------------------------------------------
 
-    def work(self, stop_at: Stop = None) -> bool:
-        """A replica claims the oldest execution that is queued, and runs it; whether there was one."""
-        return self.runner.run(self._work(stop_at))
+    def work(self, stop_at: Stop = None, *, along: bool = False) -> bool:
+        """A replica claims the oldest execution that is queued, and runs it; whether there was one. `along`: its
+        approved calls are started in the transaction of the claim.
+        """
+        return self.runner.run(self._work(stop_at, along))
 
-    async def _work(self, stop_at: Stop) -> bool:
+    async def _work(self, stop_at: Stop, along: bool) -> bool:
         self.workers += 1
         worker_id = f"worker-{self.workers}"
-        claims = await self.database.write(claim, CLAIMABLE, worker_id, 1, Defaults())
+        switchboard = Switchboard(self.database)
+        starting = Starting(self.database, switchboard, worker_id, {self.agent.name: self.agent} if along else {})
+        with self.database.joined(starting.joining):
+            claims = await self.database.write(claim, CLAIMABLE, worker_id, 1, Defaults())
         if not claims:
             return False
         session = Session(worker_id, stop_at, claims[0].execution)
         database: Any = Stopping(self.database, session)
-        calls = Calls(database, Defaults(), self._functions, Switchboard(database))
+        starting.database = database
+        calls = Calls(database, Defaults(), self._functions, switchboard, starting)
         conversation = Conversation.of(claims[0], self.agent, database, Model(), calls)
         SESSION.set(session)
         session.running = asyncio.create_task(self._run(conversation, claims[0].execution))

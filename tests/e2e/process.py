@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from agent_runtime.store.database import Database
 from tests.e2e.waiting import until
 from tests.forks import Process, launch
 
@@ -78,6 +81,23 @@ class ProductProcess:
         """Asks it to end; its exit status."""
         self._signal(signum)
         return await self.ended()
+
+    async def freeze(self, database: Database) -> None:
+        """Stops it (SIGSTOP) where it holds no lock, so that what others write does not wait for it."""
+
+        async def stopped() -> bool:
+            self._signal(signal.SIGSTOP)
+            if database.url.get_backend_name() != "sqlite":
+                return True
+            with contextlib.closing(sqlite3.connect(str(database.url.database), timeout=0)) as connection:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError:
+                    self._signal(signal.SIGCONT)
+                    return False
+            return True
+
+        await until(stopped, f"process {self.pid} stops between two transactions", explain=self.tail)
 
     async def ended(self, within: float = ENDS_WITHIN) -> int:
         """Its exit status, once it has ended by itself."""

@@ -19,6 +19,7 @@ from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.engine.calls import Calls
 from agent_runtime.engine.functions import Functions
+from agent_runtime.engine.starting import Starting
 from agent_runtime.engine.switchboard import Switchboard
 from agent_runtime.operations.calls import finish_call
 from agent_runtime.operations.claim import take_over_from
@@ -170,8 +171,8 @@ class LosesAnAnswer:
         self.database = database
         self.lost = False
 
-    async def write(self, operation: Any, *args: Any) -> Any:
-        done = await self.database.write(operation, *args)
+    async def write(self, operation: Any, *args: Any, **named: Any) -> Any:
+        done = await self.database.write(operation, *args, **named)
         if operation is finish_call and not self.lost:
             self.lost = True
             raise OutcomeUnknown()
@@ -189,7 +190,9 @@ async def test_an_end_that_was_recorded_although_its_answer_was_lost(live_databa
     await flow.claim()
     functions = Functions()
     database: Any = LosesAnAnswer(live_database)
-    ended = await Calls(database, Defaults(), functions, Switchboard(database)).run(flow.held, act, await flow.step())
+    switchboard = Switchboard(database)
+    calls = Calls(database, Defaults(), functions, switchboard, Starting(database, switchboard, "", {}))
+    ended = await calls.run(flow.held, act, await flow.step())
     functions.close()
     assert database.lost
     assert (ended.status, json.loads(ended.result or "{}")) == ("succeeded", {"value": "done"})

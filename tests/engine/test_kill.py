@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -137,7 +136,7 @@ async def test_between_the_decision_and_the_resumption(deployment: Deployment) -
     async with deployment.child() as process:
         run = await deployment.begin()
         await run.waits()
-        process.process.send_signal(signal.SIGSTOP)
+        await process.freeze(run.database)
         await decide(run, 1, 2)
         assert (await run.execution()).status == "queued"
     assert deployment.effects == []

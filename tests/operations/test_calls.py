@@ -130,6 +130,14 @@ async def test_a_call_that_ended_cannot_start_again(database: Database) -> None:
         await flow.start_call(position=7)
 
 
+async def test_what_was_started_starts_again_only_where_that_is_meant(database: Database) -> None:
+    flow = await approved(database)
+    await flow.start_call()
+    with pytest.raises(LostClaim, match="cannot start"):
+        await flow.start_call()
+    assert (await flow.step()).attempt == 1
+
+
 async def test_an_approval_that_was_used_is_not_used_again(database: Database) -> None:
     flow = await approved(database)
     await flow.start_call()
@@ -224,7 +232,7 @@ async def test_another_attempt_has_the_same_key_and_arguments(database: Database
     first = await flow.start_call()
     await database.write(take_over_from, "worker-1")
     await flow.claim("worker-2")
-    second = await flow.start_call()
+    second = await flow.start_call(again=True)
     assert (first.attempt, second.attempt) == (1, 2)
     assert first.idempotency_key == second.idempotency_key
     assert first.arguments == second.arguments == '{"order":"ORD-1"}'
@@ -241,7 +249,7 @@ async def test_another_attempt_has_a_whole_lease_and_is_no_progress(database: Da
     await database.write(take_over_from, "worker-1")
     await flow.claim("worker-2")
     await clock.advance(LEASE - SECOND)
-    await flow.start_call()
+    await flow.start_call(again=True)
     execution = await flow.execution()
     assert (execution.lease_until, execution.attempts) == (clock.now + LEASE, 1)
 
@@ -253,7 +261,7 @@ async def test_the_sleeper_cannot_finish_what_another_has_taken(database: Databa
     mine = await flow.start_call()
     await database.write(take_over_from, "worker-1")
     await flow.claim("worker-2")
-    theirs = await flow.start_call()
+    theirs = await flow.start_call(again=True)
     with pytest.raises(LostClaim, match="another worker"):
         await flow.finish_call(mine, held=sleeper)
     assert (await flow.step()).status == "started"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -127,7 +126,7 @@ async def test_between_the_decision_and_the_resumption(deployment: Deployment) -
         run = await deployment.begin()
         await asked(run, "claim-1")
         await run.waits()
-        process.process.send_signal(signal.SIGSTOP)
+        await process.freeze(run.database)
         await decide(run.database, "claim-1", feedback="Go.")
         assert (await run.execution()).status == "queued"
     assert await finished(deployment, run) == APPROVED

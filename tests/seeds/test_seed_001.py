@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -247,7 +246,7 @@ async def test_killed_at_every_stage_of_a_gated_call(deploy: Deploy, model: Mode
         for held in ("before", "after"):
             await approve(runs[held])
             await process.says(f"holds {held}")
-        process.process.send_signal(signal.SIGSTOP)
+        await process.freeze(live_database)
         await approve(runs["decided"])
         assert (await runs["decided"].execution()).status == "queued"
     assert deployment.happened == {"mail after": 1}

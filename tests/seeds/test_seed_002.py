@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 
 import pytest
 
@@ -135,7 +134,7 @@ async def test_killed_between_decision_and_resume(deploy: Deploy, live_database:
     async with deployment.process() as (process, outside):
         execution_id = await outside.start(TARGET, ticket=TICKET)
         await outside.becomes(execution_id, "waiting")
-        process.process.send_signal(signal.SIGSTOP)
+        await process.freeze(live_database)
         await decide(live_database, REQUEST_ID, "approved", "confirmed")
         assert (await Run(live_database, execution_id).execution()).status == "queued"
     async with deployment.process() as (_, outside):
