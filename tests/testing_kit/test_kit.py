@@ -159,6 +159,7 @@ def test_undeclared_side_effects_of_a_reasoner_show(settings: dict[str, Any], ru
 
     with Kit(**settings) as kit:
         handle = kit.start(agent, "ducks")
+        assert len(kit.pending()) == 1  # its coroutine is parked, or dropped
         kit.approve_next("nice")
         assert handle.get_result().output == {"result": "nice", "finishReason": "STOP"}
     assert effects == ["ducks"] * runs
