@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -75,6 +76,14 @@ async def one_round(subject: Subject, runs: int, one_by_one: int) -> Figures:
     }
 
 
+def start_over() -> None:
+    """What is loaded by now is not looked at by the collector again: as in a server that has started, and for the
+    floor, the product and its peers alike.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 async def finish(subject: Subject, run: str) -> None:
     await subject.decide(run)
     await subject.done(run)
@@ -89,6 +98,7 @@ async def measure(subjects: Sequence[Subject], rounds: int, runs: int, one_by_on
     """Every subject's figures by its name: the median of interleaved rounds, after one that warms up."""
     for subject in subjects:
         await one_round(subject, 100, 3)
+    start_over()
     found: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
     for _ in range(rounds):
         for subject in subjects:

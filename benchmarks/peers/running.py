@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 
-from benchmarks.measuring import Subject, median_of, one_round
+from benchmarks.measuring import Subject, median_of, one_round, start_over
 
 NOT_INSTALLED = 3
 
@@ -20,6 +20,7 @@ def main(open_subject: Callable[[str, str], Awaitable[Subject]]) -> None:
     async def run() -> None:
         subject = await open_subject(kind, where)
         await one_round(subject, 20, 2)
+        start_over()
         rounds = [await one_round(subject, int(runs), int(one_by_one)) for _ in range(2)]
         print(json.dumps(median_of(rounds)), flush=True)
 
