@@ -173,40 +173,51 @@ class Outbox:
         shown = await receipts(self.database, self.notifier.name, delivery.topic, _receipt_subject(delivery))
         known = {receipt.place for receipt in shown}
         refused: list[str] = []
+        fresh: Notice | None = wanted
         if delivery.topic in REPAINTED:
             for receipt in shown:
                 if wanted.version > receipt.shown_version:  # else an earlier edit showed it, and this one costs no turn
-                    await self._update(delivery, receipt, refused)
+                    await self._update(delivery, receipt, refused, fresh)
+                    fresh = None
         for place in places:
-            if await self._show(delivery, place, known, refused):
+            if await self._show(delivery, place, known, refused, fresh):
                 known.add(place.key)
+            fresh = None
         if refused and not known:
             raise Undeliverable("; ".join(refused))
         if refused:
             await self.database.write(record_undeliverable, delivery, refused)
         await self.database.write(delivered, delivery.ids)
 
-    async def _show(self, delivery: Delivery, place: Place, known: set[str], refused: list[str]) -> bool:
-        """Posts at the place, or at the first that takes it of those to try instead; False where none does."""
+    async def _show(
+        self, delivery: Delivery, place: Place, known: set[str], refused: list[str], fresh: Notice | None
+    ) -> bool:
+        """Posts at the place, or at the first that takes it of those to try instead; False where none does. `fresh` is
+        what is to be shown, where it was read just now.
+        """
         candidates = (place, *place.instead)
         if any(candidate.key in known for candidate in candidates):
             return True
         for candidate in candidates:
             try:
-                await self._post(delivery, candidate)
+                await self._post(delivery, candidate, fresh)
             except Undeliverable as error:
                 refused.append(f"{candidate.key}: {error}")
             else:
                 return True
+            fresh = None
         return False
 
-    async def _post(self, delivery: Delivery, place: Place) -> None:
+    async def _post(self, delivery: Delivery, place: Place, fresh: Notice | None) -> None:
         if place.over and delivery.attempts == 1:
             return
-        if (delivery.attempts > 1 and await self._found(delivery, place)) or place.over:
+        if delivery.attempts > 1:
+            if await self._found(delivery, place):
+                return
+            fresh = None
+        if place.over:
             return
-        await self._paced(place.lane)
-        current = await self._notice(delivery)
+        current = await self._in_turn(delivery, place.lane, fresh)
         if current is None:
             return
         try:
@@ -225,18 +236,16 @@ class Outbox:
         if current is None or receipt is None:
             return False
         if delivery.topic in REPAINTED:
-            await self._paced(_edits(place.lane))
-            current = await self._notice(delivery)
+            current = await self._in_turn(delivery, _edits(place.lane))
             if current is None:
                 return True
             receipt = await self.notifier.update(current, Receipt(place.key, receipt)) or receipt
         await self._keep(delivery, place.key, receipt, place.lane, current.version)
         return True
 
-    async def _update(self, delivery: Delivery, receipt: Receipt, refused: list[str]) -> None:
+    async def _update(self, delivery: Delivery, receipt: Receipt, refused: list[str], fresh: Notice | None) -> None:
         lane = str(receipt.receipt.get("lane", ""))
-        await self._paced(_edits(lane))
-        current = await self._notice(delivery)
+        current = await self._in_turn(delivery, _edits(lane), fresh)
         if current is None or current.version <= receipt.shown_version:
             return
         try:
@@ -257,12 +266,15 @@ class Outbox:
         wanted = await notice(self.database, self.notifier.name, delivery.topic, delivery.subject, delivery.payload)
         return None if wanted is None else replace(wanted, attempt=delivery.attempts)
 
-    async def _paced(self, lane: str) -> None:
+    async def _in_turn(self, delivery: Delivery, lane: str, fresh: Notice | None = None) -> Notice | None:
+        """What is to be shown once it is this delivery's turn in the lane: `fresh`, where it is at once."""
         wait = self.pacing.reserve(lane, asyncio.get_running_loop().time(), LONGEST_WAIT)
         if wait > LONGEST_WAIT:
             raise LaneBusy(wait)
         if wait > 0:
             await asyncio.sleep(wait)
+            fresh = None
+        return fresh or await self._notice(delivery)
 
     def _block(self, lane: str, error: RetryAfter) -> None:
         if error.seconds is not None:
