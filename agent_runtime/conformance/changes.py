@@ -90,7 +90,7 @@ class Changes:
     async def _asked_again(self, violations: list[str]) -> int:
         """How many calls wait for a fresh approval of the changed tool."""
         asked = 0
-        for reference, execution_id in self.people.started.items():
+        for reference, execution_id in list(self.people.started.items()):
 
             async def again(execution_id: str = execution_id, reference: str = reference) -> bool:
                 approvals = await self.database.all(OF_EXECUTION, b_execution=execution_id)

@@ -46,7 +46,7 @@ async def all_ended(database: Database, people: People, url: str) -> bool:
     """Whether everything that was wanted has been started at `url`, and has ended."""
     if not await people.all_ended(url):
         return False
-    for execution_id in people.started.values():
+    for execution_id in list(people.started.values()):  # more may be told meanwhile
         execution = await database.one(GET_EXECUTION, b_id=execution_id)
         if execution is not None and not execution.terminal:
             return False
@@ -55,7 +55,7 @@ async def all_ended(database: Database, people: People, url: str) -> bool:
 
 async def any_started(people: People, database: Database) -> bool:
     """Whether a call has been started and not ended, of what `people` asked for."""
-    for execution_id in people.started.values():
+    for execution_id in list(people.started.values()):  # more may be told meanwhile
         if any(step.status == StepStatus.started for step in await database.all(JOURNAL, b_id=execution_id)):
             return True
     return False
@@ -67,13 +67,13 @@ async def read_all(database: Database, people: People, ledger: Ledger) -> Readin
     for reference in people.wanted:
         if reference not in people.started:
             reading.lost.append(f"{reference}: never acknowledged")
-    for reference, execution_id in people.started.items():
+    for reference, execution_id in list(people.started.items()):
         if reference in people.reasoners:
             await _read_reasoner(database, ledger, reading, reference, execution_id, people.reasoners[reference])
         else:
             kinds = tuple(people.wanted[reference].split()[1:]) or KINDS
             await _read_execution(database, ledger, reading, reference, execution_id, kinds)
-    for approval_request_id, status in people.decided.items():
+    for approval_request_id, status in list(people.decided.items()):
         approval = await database.one(GET_APPROVAL, b_id=approval_request_id)
         votes = await database.all(VOTES, b_id=approval_request_id)
         if approval is None or approval.status != status or len(votes) != 1:

@@ -100,7 +100,7 @@ class Replicas:
     async def _waits(self) -> list[float]:
         """Seconds from the death of a server to where what it ran was taken over, each."""
         waits = []
-        for execution_id in self.people.started.values():
+        for execution_id in list(self.people.started.values()):
             events = await self.database.all(EVENTS_OF_STREAM, b_stream=execution_id, b_after=0, b_limit=1000)
             for event in events:
                 if event.type == "execution.taken_over":
