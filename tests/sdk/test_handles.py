@@ -111,11 +111,20 @@ def test_a_stale_decision_never_touches_the_next_gate(
 def test_the_same_decision_twice_does_not_reach_the_next_gate(
     runtime: AgentRuntime, model: ScriptedModel, ledger: Ledger
 ) -> None:
+    paid = threading.Event()
+
+    @tool(approval_required=True)
+    def process_refund(order_id: str, amount: float) -> str:
+        ledger.append(("refund", order_id, amount))
+        assert paid.wait(10)
+        return "refunded"
+
     model.says(FIRST, SECOND, "Done.")
-    handle = runtime.start(refund_agent(ledger), "Refund both")
+    handle = runtime.start(Agent("refund_agent", tools=[process_refund]), "Refund both")
     handle.get_status()
     handle.approve()
-    handle.approve()  # at once again: nothing else is pending, and nothing changes
+    handle.approve()  # again while the call runs: nothing else is pending, and nothing changes
+    paid.set()
     [next_gate] = ids(AgentHandle(handle.execution_id, runtime).get_status())
     with pytest.raises(Conflict, match=next_gate):
         handle.approve()
