@@ -74,12 +74,12 @@ def _clicks(http: aiohttp.ClientSession, url: str, sandbox: Sandbox) -> Door:
     return click
 
 
-def signed(body: bytes, secret: str, *, ago: int = 0) -> dict[str, str]:
-    """The headers of a request as Slack signs it, now or some seconds ago.
+def signed(body: bytes, secret: str, *, at: int | None = None) -> dict[str, str]:
+    """The headers of a request as Slack signs it, now or at another time (Unix seconds).
 
     See docs.slack.dev/authentication/verifying-requests-from-slack.
     """
-    timestamp = str(int(time.time()) - ago)
+    timestamp = str(int(time.time()) if at is None else at)
     made = hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256)
     return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={made.hexdigest()}"}
 

@@ -24,9 +24,6 @@ SLOW_FOR = SECONDS_TO_SEND + 2.0
 
 DRIP_EVERY = 0.2
 
-APART = 2
-"""Seconds between two signatures of the same, also where the clock ticks between them."""
-
 MIB = b"x" * (1024 * 1024)
 DEEP = b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1)
 DEEPER = b"[" * 10_000 + b"]" * 10_000
@@ -49,21 +46,22 @@ SIGNED: Sequence[tuple[str, bytes, str, int]] = (
 """Signed as Slack would, and still refused, by this status."""
 
 
-def bad(workspace: Flooded, ago: int) -> Sequence[tuple[Request, int]]:
-    """One of each kind, signed so many seconds ago (the same twice is a replay), and how it is to be answered."""
+def bad(workspace: Flooded) -> Sequence[tuple[Request, int]]:
+    """One of each kind, and how it is to be answered."""
+    now, at = int(time.time()), workspace.unused_second()
     secret = workspace.sandbox.config.signing_secret
 
     def request(name: str, body: bytes, kind: str = JSON_TYPE, **headers: str) -> Request:
         return Request(name, PATH, body, {"Content-Type": kind, **{n.replace("_", "-"): v for n, v in headers.items()}})
 
     body = b'{"type": "event_callback"}'
-    own = signed(body, secret, ago=ago)
+    own = signed(body, secret, at=at)
     packed = gzip.compress(b'{"a": "' + MIB * 8 + b'"}')
-    stale = signed(body, secret, ago=FRESH_SECONDS + 60)
-    ahead = signed(body, secret, ago=-FRESH_SECONDS - 60)
+    stale = signed(body, secret, at=now - FRESH_SECONDS - 60)
+    ahead = signed(body, secret, at=now + FRESH_SECONDS + 60)
     return [
-        *((request(name, sent, kind, **signed(sent, secret, ago=ago)), status) for name, sent, kind, status in SIGNED),
-        (request("8 MiB, packed", packed, **signed(packed, secret, ago=ago), Content_Encoding="gzip"), 413),
+        *((request(name, sent, kind, **signed(sent, secret, at=at)), status) for name, sent, kind, status in SIGNED),
+        (request("8 MiB, packed", packed, **signed(packed, secret, at=at), Content_Encoding="gzip"), 413),
         (request("1 MiB, unsigned", MIB), 413),
         (request("unsigned", body), 401),
         (request("10,000 levels, unsigned", DEEPER), 401),
@@ -81,7 +79,7 @@ async def slack_bodies(workspace: Flooded, target: Target, each: int, slow: asyn
     """Each kind `each` times, while the reviewer clicks; `slow` are the senders of `slowly`, who began before."""
     began = time.monotonic()
     answers, honest = Answers(), Answers()
-    kinds = [bad(workspace, APART * number) for number in range(each)]
+    kinds = [bad(workspace) for _ in range(each)]
     approvals = await target.ask_for(f"clicked-amid-{next(workspace.numbers)}", clicks_in(0.5))
     turns = asyncio.Semaphore(AT_ONCE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,7 @@ class Flooded:
 
     sandbox: Sandbox
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _second: int = 0
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -106,9 +108,14 @@ class Flooded:
 
     def signed(self, request: Request) -> Request:
         """Signed when it is sent."""
-        ago = 2 * (AGAIN in request.headers)
-        headers = {**request.headers, **signed(request.body, self.sandbox.config.signing_secret, ago=ago)}
+        at = int(time.time()) - 2 * (AGAIN in request.headers)
+        headers = {**request.headers, **signed(request.body, self.sandbox.config.signing_secret, at=at)}
         return Request(request.name, request.path, request.body, headers)
+
+    def unused_second(self) -> int:
+        """When to sign what was sent before (Unix seconds): the same, signed at the same second, is a replay."""
+        self._second = max(self._second + 1, int(time.time()))
+        return self._second
 
     async def send(self, target: Target, request: Request, answers: Answers, *, expected: set[int]) -> int:
         """Signs and sends one; the status of the answer."""
