@@ -50,26 +50,31 @@ class Fail:
 
 def next_action(journal: Sequence[Step]) -> AskModel | Calls | Finish | Fail:
     """The next action after `journal` (in order of position)."""
-    last = next((step for step in reversed(journal) if step.kind == StepKind.model), None)
+    last = _last_reply(journal)
     if last is None:
         return AskModel(0)
-    calls = [step for step in journal if step.kind == StepKind.tool and step.turn == last.turn]
+    calls = [step for step in journal[last + 1 :] if step.kind == StepKind.tool]
     if not calls:
         if journal[-1].kind == StepKind.note:
-            return AskModel(last.turn + 1)
-        return last_word(parsed(last.result or "{}"))
-    unfinished = _in(calls, StepStatus.proposed, StepStatus.approved, StepStatus.gated)
-    unsettled = _in(calls, StepStatus.started, StepStatus.in_doubt)
+            return AskModel(journal[last].turn + 1)
+        return last_word(parsed(journal[last].result or "{}"))
+    ready = _in(calls, StepStatus.proposed, StepStatus.approved)
+    interrupted = _in(calls, StepStatus.started)
+    held = _in(calls, StepStatus.gated, StepStatus.in_doubt)
     stopped = next((error for step in calls if (error := _stop(step))), None)
-    if stopped and not unsettled:
+    if stopped and not interrupted and not _in(held, StepStatus.in_doubt):
         return Fail(stopped)
-    if not unfinished and not unsettled:
-        return AskModel(last.turn + 1)
-    return Calls(
-        ready=() if stopped else _in(unfinished, StepStatus.proposed, StepStatus.approved),
-        interrupted=_in(unsettled, StepStatus.started),
-        held=_in(calls, StepStatus.gated, StepStatus.in_doubt),
-    )
+    if not (ready or interrupted or held):
+        return AskModel(journal[last].turn + 1)
+    return Calls(() if stopped else ready, interrupted, held)
+
+
+def _last_reply(journal: Sequence[Step]) -> int | None:
+    """Where the model's last reply is; the calls that it proposes are behind it."""
+    for position in range(len(journal) - 1, -1, -1):
+        if journal[position].kind == StepKind.model:
+            return position
+    return None
 
 
 def last_word(reply: Mapping[str, Any]) -> Finish:
@@ -83,7 +88,7 @@ _CUT_SHORT = {"length": "LENGTH", "content_filter": "CONTENT_FILTER"}
 
 
 def _in(steps: Sequence[Step], *statuses: StepStatus) -> tuple[Step, ...]:
-    return tuple(step for step in steps if step.status in statuses)
+    return tuple([step for step in steps if step.status in statuses])
 
 
 def answer(ended: ApprovalRequest) -> dict[str, Any]:

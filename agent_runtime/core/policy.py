@@ -5,6 +5,7 @@ Evaluated once, when a call is proposed; its verdict (`Policy`) is stored with t
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -72,10 +73,12 @@ class Approval:
         for field in ("escalate_channel", "channel"):
             if not isinstance(value := getattr(self, field), str | None):
                 raise InvalidDefinition(f"{field}: {value!r} must be a channel's id or name")
-        doors = _list_of_text(self.allowed_via, "allowed_via")
+        for field in ("allowed_via", "redact"):
+            object.__setattr__(self, field, _list_of_text(getattr(self, field), field))
+        doors = self.allowed_via
         if doors is not None and not (doors and set(doors) <= set(DOORS)):
             raise InvalidDefinition(f"allowed_via: {list(doors)!r} must be a list out of {', '.join(DOORS)}")
-        for path in _list_of_text(self.redact, "redact") or ():
+        for path in self.redact or ():
             parse_path(path)
         _check_spans(self)
 
@@ -213,7 +216,7 @@ def evaluate(tool_name: str, tool_gate: Approval | None, defaults: Defaults) -> 
         gates.append(Gate(f"tool:{tool_name}", tool_gate))
     if not gates:
         return None
-    return merge([gate.approval for gate in gates], defaults, rules=tuple(gate.rule for gate in gates))
+    return merge([gate.approval for gate in gates], defaults, rules=tuple([gate.rule for gate in gates]))
 
 
 def asked(tool_name: str, wanted: Approval, defaults: Defaults) -> Policy:
@@ -232,11 +235,17 @@ def _checkpoints(tool_name: str, defaults: Defaults) -> list[Gate]:
 
 def merge(layers: Sequence[Approval], defaults: Defaults, *, rules: tuple[str, ...]) -> Policy:
     """`layers` in order of precedence over `defaults`, as a stored policy."""
+    return _merged((*layers,), defaults.approval, rules, defaults.notified, defaults.webhooks)
+
+
+@functools.lru_cache(maxsize=256)
+def _merged(
+    layers: tuple[Approval, ...], below: Approval, rules: tuple[str, ...], notified: bool, webhooks: bool
+) -> Policy:
+    """Few gates are behind many calls."""
 
     def first(field: str) -> Any:
-        return next(
-            (value for layer in (*layers, defaults.approval) if (value := getattr(layer, field)) is not None), None
-        )
+        return next((value for layer in (*layers, below) if (value := getattr(layer, field)) is not None), None)
 
     def span(field: str) -> int | None:
         return None if (value := first(field)) is None else microseconds(value, field)
@@ -262,8 +271,8 @@ def merge(layers: Sequence[Approval], defaults: Defaults, *, rules: tuple[str, .
         allowed_via=None if (doors := first("allowed_via")) is None else tuple(doors),
         channel=first("channel") or "",
         rules=rules,
-        notified=defaults.notified,
-        webhooks=defaults.webhooks,
+        notified=notified,
+        webhooks=webhooks,
     )
 
 

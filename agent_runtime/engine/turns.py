@@ -46,22 +46,24 @@ class Turns:
         try:
             with self.database.wakes.listen(f"answers:{self.execution.execution_id}") as woken:
                 while True:
-                    woken.clear()
                     action = next_action(self.journal)
                     if isinstance(action, Calls) and self._fault is None:
-                        self._start((*action.ready, *action.interrupted))
+                        self._start((*action.ready, *action.interrupted), woken)
                     if not self._running:
                         return await self._rest(action)
-                    await self._wait(woken if isinstance(action, Calls) and action.held else None)
-                    if woken.is_set():
+                    await woken.wait()
+                    woken.clear()
+                    self._take_ended()
+                    if isinstance(action, Calls) and action.held:
                         await self._reload()
         finally:
             await self._abandon()
 
-    def _start(self, steps: Sequence[Step]) -> None:
+    def _start(self, steps: Sequence[Step], woken: asyncio.Event) -> None:
         for step in steps:
             if step.position not in self._running:
-                self._running[step.position] = asyncio.create_task(self.call(step))
+                calling = self._running[step.position] = asyncio.create_task(self.call(step))
+                calling.add_done_callback(lambda _: woken.set())
 
     async def _rest(self, action: object) -> bool:
         """Nothing runs any more."""
@@ -72,15 +74,8 @@ class Turns:
             return False
         return True
 
-    async def _wait(self, woken: asyncio.Event | None) -> None:
-        """Until a call ends or, with `woken`, somebody decides; ended calls go into the journal."""
-        awaited: set[asyncio.Task[Any]] = set(self._running.values())
-        waiting = None if woken is None else asyncio.create_task(woken.wait())
-        try:
-            await asyncio.wait(awaited | ({waiting} if waiting else set()), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if waiting is not None:
-                waiting.cancel()
+    def _take_ended(self) -> None:
+        """Calls that have ended go into the journal."""
         for position in [position for position, call in self._running.items() if call.done()]:
             try:
                 self._replace(self._running.pop(position).result())

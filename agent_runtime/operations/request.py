@@ -83,7 +83,7 @@ def request(tx: Tx, execution: Execution, question: Question, *, arguments: Mapp
 
 def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, Any]) -> ApprovalRequest:
     """Writes the approval with its event and what is to be shown; for `request` and the asking of outsiders."""
-    policy = question.policy
+    policy, terms = question.policy, question.policy.as_json()
     preview = None if question.preview is None else canonical(dict(question.preview))
     clock_started_at, expires_at = (None, None) if policy.notified else ladder.started(policy, tx.now, tx.now)
     due = ladder.next_due(policy, tx.now, clock_started_at, expires_at, 0)
@@ -123,7 +123,7 @@ def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, A
         consumed_at=None,
         request_digest=question.request_digest,
     )
-    tx.run(INSERT_APPROVAL, **{**binds_of(approval), "policy": canonical(policy.as_json()), "resolution": None})
+    tx.run(INSERT_APPROVAL, **{**binds_of(approval), "policy": canonical(terms), "resolution": None})
     record(
         tx,
         "approval.requested",
@@ -141,7 +141,7 @@ def begin(tx: Tx, asker: Asker, question: Question, *, arguments: Mapping[str, A
             "agent_version": approval.agent_version,
             "position": approval.position,
             "expires_at": rfc3339(approval.expires_at),
-            "policy": policy.as_json(),
+            "policy": terms,
             **_arguments(approval, arguments),
             **({"supersedes": question.supersedes} if question.supersedes else {}),
             **({"asserted_by": asker.by.asserted_by} if asker.by.asserted_by else {}),
