@@ -155,7 +155,7 @@ class Product(Subject):
 
     async def settled(self) -> None:
         """Returns once every card shows the newest state, and its receipt is durable."""
-        with self.database.wakes.listen("outbox") as woken:
+        with self.database.wakes.listen("delivered") as woken:
             while (await self.database.all(UNDELIVERED))[0].n:
                 await woken.wait()
                 woken.clear()

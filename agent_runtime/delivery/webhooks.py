@@ -19,20 +19,18 @@ import structlog
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import HOUR, SECOND
 from agent_runtime.core.standard_webhooks import key_of
-from agent_runtime.delivery.holds import Holds
+from agent_runtime.delivery.deliverer import Deliverer
 from agent_runtime.delivery.receivers import Message, NotTaken, Refused, Sender
 from agent_runtime.delivery.webhook_rows import Sending, delivered, fan_out, give_up, postpone, take
 from agent_runtime.settings import Settings
 from agent_runtime.store.approvals import GET_APPROVAL
 from agent_runtime.store.database import Database
 from agent_runtime.store.webhooks import CALLBACK, NOTIFY
-from agent_runtime.trouble import report
 
 log = structlog.get_logger(__name__)
 
-IN_FLIGHT = 64
 PER_RECEIVER = 4
-"""Deliveries on their way at once, in all and to one receiver."""
+"""Deliveries on their way to one receiver at once."""
 
 FIRST_RETRY, LAST_RETRY = 5.0, 3600.0
 """Seconds between tries: doubling, each shortened at random by up to a half."""
@@ -57,8 +55,8 @@ class Receiver:
     """Seconds that its last answer took."""
 
 
-class Webhooks:
-    """Runs until it is stopped; several processes share the rows.
+class Webhooks(Deliverer):
+    """What other systems are sent.
 
     Args:
         database: where the outbox is.
@@ -67,72 +65,32 @@ class Webhooks:
         give_up_after: microseconds after which a message is given up.
     """
 
+    name = "webhooks"
+
     def __init__(
         self, database: Database, sender: Sender, notify_urls: Sequence[str] = (), give_up_after: int = 24 * HOUR
     ) -> None:
-        self._database = database
+        super().__init__(database)
         self._sender = sender
         self._urls = {f"{NOTIFY}:{key(url)}": url for url in notify_urls}
         self._give_up_after = give_up_after
-        self._holds = Holds(database)
-        self._busy: set[asyncio.Task[None]] = set()
         self._receivers: dict[str, Receiver] = defaultdict(Receiver)
         self.counts = {"delivered": 0, "retried": 0, "dead": 0}
         """What this process did since it began."""
 
-    async def run(self) -> None:
-        """Delivers what is due, for ever; cancel it to stop: what was on its way then is given back."""
-        holding = asyncio.create_task(self._holds.keep(), name="countersign-webhooks-holds")
-        try:
-            with self._database.wakes.listen("outbox") as woken:
-                while True:
-                    woken.clear()
-                    try:
-                        more = await self.deliver_due()
-                    except Exception as error:  # noqa: BLE001 - reported; the next round tries again
-                        report(log, "webhooks: could not take what is due; trying again at the next wake", error)
-                        more = False
-                    if not more:
-                        await woken.wait()
-        finally:
-            ending = [holding, *self._busy]
-            for busy in ending:
-                busy.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
-            await self._holds.give_back()
-
     async def deliver_due(self) -> bool:
         """Takes due rows and starts to deliver them; whether more may be due."""
-        free = IN_FLIGHT - len(self._busy)
-        if free <= 0:
+        limit = self._room()
+        if limit == 0:
             return False
-        taken = await self._database.write(take, free, bool(self._urls))
-        ids = {sending.outbox_id for sending in taken}
-        self._holds.add(ids)
+        taken = await self.database.write(take, limit, bool(self._urls))
         for sending in taken:
-            busy = asyncio.create_task(self._handle(sending))
-            self._busy.add(busy)
-            busy.add_done_callback(functools.partial(self._done, sending))
-        return len(taken) == free
-
-    async def idle(self) -> None:
-        """Returns when nothing that was taken is still on its way."""
-        while self._busy:
-            await asyncio.gather(*self._busy, return_exceptions=True)
-
-    def _done(self, sending: Sending, busy: asyncio.Task[None]) -> None:
-        full = len(self._busy) >= IN_FLIGHT
-        self._busy.discard(busy)
-        if not busy.cancelled():
-            self._holds.drop({sending.outbox_id})
-            if (error := busy.exception()) is not None:
-                log.error("webhooks: what was taken is left to be taken again", error=repr(error))
-        if full:
-            self._database.wakes.announce(["outbox"])
+            self._begin(sending.outbox_id, [sending.outbox_id], functools.partial(self._handle, sending))
+        return len(taken) == limit and self._room() > 0
 
     async def _handle(self, sending: Sending) -> None:
         if sending.lane == NOTIFY:
-            await self._database.write(fan_out, sending, tuple(self._urls))
+            await self.database.write(fan_out, sending, tuple(self._urls))
         else:
             await self._deliver(sending)
 
@@ -167,7 +125,7 @@ class Webhooks:
             receiver.took = asyncio.get_running_loop().time() - began
         receiver.failures = 0
         self.counts["delivered"] += 1
-        await self._database.write(delivered, sending, key(url), status)
+        await self.database.write(delivered, sending, key(url), status)
 
     def _receiver(self, url: str) -> Receiver:
         if len(self._receivers) > REMEMBERED:
@@ -180,7 +138,7 @@ class Webhooks:
     async def _url(self, sending: Sending) -> str | None:
         if sending.lane != CALLBACK:
             return self._urls.get(sending.lane)
-        approval = await self._database.one(GET_APPROVAL, b_id=sending.approval_request_id)
+        approval = await self.database.one(GET_APPROVAL, b_id=sending.approval_request_id)
         return None if approval is None else approval.callback_url
 
     async def _retry(self, sending: Sending, receiver: Receiver, error: NotTaken) -> None:
@@ -194,15 +152,15 @@ class Webhooks:
 
     async def _put_off(self, sending: Sending, reason: str, seconds: float) -> None:
         """Later, or never: whatever keeps it from being taken, it is given up when it has waited long enough."""
-        if self._database.clock() - sending.created_at >= self._give_up_after:
+        if self.database.clock() - sending.created_at >= self._give_up_after:
             await self._give_up(sending, reason)
         else:
             await self._postpone(sending, reason, seconds)
 
     async def _postpone(self, sending: Sending, reason: str, seconds: float) -> None:
         self.counts["retried"] += 1
-        self._holds.drop({sending.outbox_id})
-        await self._database.write(postpone, sending, round(seconds * SECOND), reason)
+        self.holds.drop({sending.outbox_id})
+        await self.database.write(postpone, sending, round(seconds * SECOND), reason)
 
     async def _give_up(self, sending: Sending, reason: str) -> None:
         self.counts["dead"] += 1
@@ -213,7 +171,7 @@ class Webhooks:
             approval_request_id=sending.approval_request_id,
             reason=reason,
         )
-        await self._database.write(give_up, sending, reason)
+        await self.database.write(give_up, sending, reason)
 
 
 @asynccontextmanager

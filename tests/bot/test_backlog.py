@@ -37,7 +37,7 @@ async def test_an_outage_with_a_backlog(tmp_path: Path) -> None:
     config = SandboxConfig(time_scale=0.01, rate_limit_scale=PACE)
     async with running_sandbox(config) as sandbox, open_desk(sandbox, tmp_path / "countersign.db") as desk:
         await connected(desk)
-        desk.outbox.pacing = Pacing(desk.outbox.notifier.burst, desk.outbox.notifier.interval / PACE)
+        desk.outbox.lanes.pacing = Pacing(desk.outbox.notifier.burst, desk.outbox.notifier.interval / PACE)
         await desk.post("/faults", {"lost_response": {"method": "chat.postMessage", "count": LOST}})
         asked = [await proposed(desk) for _ in range(LOST)]
         await until(lambda: has_cards(desk, LOST), "some landed")

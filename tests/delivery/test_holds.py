@@ -10,7 +10,8 @@ import pytest
 
 from agent_runtime.delivery.holds import HELD_FOR, hold_on, let_go
 from agent_runtime.delivery.notifier import Notice, Place, Receipt, RetryAfter
-from agent_runtime.delivery.outbox import Delivery, Outbox, postpone, take
+from agent_runtime.delivery.notifier_rows import Delivery, postpone, take
+from agent_runtime.delivery.outbox import Outbox
 from agent_runtime.store.database import Database
 from agent_runtime.store.outbox import EXECUTION_PROGRESS
 from tests.clock import Clock

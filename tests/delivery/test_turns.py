@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent_runtime.core.policy import Policy
-from agent_runtime.delivery import outbox
+from agent_runtime.delivery import showing
 from agent_runtime.delivery.notifier import Notice, Place, Receipt
 from agent_runtime.delivery.outbox import Outbox
 from agent_runtime.store.database import Database
@@ -50,13 +50,13 @@ class Board:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The topics of what was read to be shown."""
     topics: list[str] = []
-    reading = outbox.notice
+    reading = showing.notice
 
     async def counted(database: Database, notifier: str, topic: str, *about: str) -> Notice | None:
         topics.append(topic)
         return await reading(database, notifier, topic, *about)
 
-    monkeypatch.setattr(outbox, "notice", counted)
+    monkeypatch.setattr(showing, "notice", counted)
     return topics
 
 

@@ -18,7 +18,7 @@ from agent_runtime.core.policy import Approval, Defaults, Policy
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
 from agent_runtime.core.standard_webhooks import key_of
 from agent_runtime.delivery import holds
-from agent_runtime.delivery.outbox import take as take_for_notifiers
+from agent_runtime.delivery.notifier_rows import take as take_for_notifiers
 from agent_runtime.delivery.receivers import Sender
 from agent_runtime.delivery.webhook_rows import delivered
 from agent_runtime.delivery.webhooks import PER_RECEIVER, Webhooks
