@@ -75,6 +75,8 @@ def refusal_of_url(text: str) -> str:
         return "must begin with http:// or https:// and name a host"
     if url.user is not None or url.password is not None:
         return "must hold no user or password"
+    if not text.isprintable() or " " in text:
+        return "must hold no space, line break or invisible character; write it percent-encoded"
     return ""
 
 

@@ -144,7 +144,7 @@ def card_of(view: ApprovalView, *, by: Actor, refusal: str, now: int, whole: boo
         words=shorten(visible(_words(approval), multiline=True), _WHOLE if whole else _WORDS)[0],
         words_title=wording.words_title(approval),
         prompt=_prompt(view, _WHOLE if whole else 400),
-        link=approval.url if approval.url.startswith(("https://", "http://")) else "",
+        link=_link(approval),
         execution_id=approval.execution_id or "",
         votes=_votes(view),
         ended=_ended(approval),
@@ -169,7 +169,14 @@ def _line(text: str, limit: int) -> str:
 def _words(approval: ApprovalRequest) -> str:
     """The asker's words; its link is shown apart."""
     words = wording.words_of_agent(approval)
-    return "\n".join(line for line in words.split("\n") if not (approval.url and line.endswith(approval.url)))
+    link = _link(approval)
+    return "\n".join(line for line in words.split("\n") if not (link and line.endswith(link)))
+
+
+def _link(approval: ApprovalRequest) -> str:
+    """What can be followed and reads as it is; anything else stays among the words, written out."""
+    url = approval.url
+    return url if url.startswith(("https://", "http://")) and url.isprintable() else ""
 
 
 def _facts(view: ApprovalView) -> list[tuple[str, str]]:

@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 import pytest
 
 from agent_runtime.core.duration import HOUR, SECOND
+from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
+from agent_runtime.operations.ask import Asked, ask
 from agent_runtime.operations.tokens import revoke_token
 from agent_runtime.store.events import EVENTS_OF_STREAM
 from agent_runtime.web import feed as web_feed
@@ -382,3 +384,18 @@ async def test_pages_share_a_look(api: Api, world: World, monkeypatch: pytest.Mo
     assert looks == [1]
     before, (after, _) = await shared.mark(), (await world.waiting(), await shared.mark())[1]
     assert before[0] != after
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://example.com/run/7", "<bdi>https://example.com/run/7</bdi>"),
+        ("https://example.com/\u202egnp.exe", "https://example.com/\\u{202e}gnp.exe"),
+    ],
+)
+async def test_a_link_reads_as_it_is(browser: Browser, world: World, url: str, shown: str) -> None:
+    asked = Asked(title="May I?", url=url)
+    asking = await world.database.write(ask, asked, Defaults(), by=LOCAL_OPERATOR, via=Via.sdk)
+    page = await browser.open(f"/reviews/{asking.approval.approval_request_id}")
+    assert shown in page.text
+    assert "\u202e" not in page.text
