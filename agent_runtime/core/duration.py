@@ -39,7 +39,7 @@ def microseconds(value: Duration, field: str = "duration") -> int:
             )
         amount = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not 0 < amount <= 3650 * DAY:
-        raise InvalidRequest(f"{field}: {value!r} must be more than zero and at most ten years")
+        raise InvalidRequest(f"{field}: must be more than zero and at most ten years")
     return max(1, round(amount))
 
 

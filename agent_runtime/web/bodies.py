@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from agent_runtime.core.canonical import JsonValue, parse_json
 from agent_runtime.errors import InvalidRequest
@@ -173,12 +174,14 @@ def _few(value: Any, model: type[BaseModel]) -> tuple[Any, int]:
 def _in_words(problem: dict[str, Any], model: type[BaseModel]) -> dict[str, str]:
     path = problem["loc"]
     field = ".".join(str(step) for step in path) or "body"
-    known = model.model_fields.get(str(path[0])) if path else None
+    place, known = _place(model, path)
     meaning = f": {known.description}" if known is not None and known.description else ""
     if problem["type"] == "missing":
         message = f"is missing; send {known.description if known is not None else 'it'}"
     elif problem["type"] == "extra_forbidden":
-        message = f"is unknown here; known are {', '.join(model.model_fields)}"
+        message = f"is unknown here; known are {', '.join(place.model_fields)}"
+    elif problem["type"] == "too_long" and problem["ctx"]["field_type"] == "Value":
+        message = f"must have at most {problem['ctx']['max_length']} characters{meaning}"
     elif problem["type"] == "literal_error":
         message = f"must be one of {problem['ctx']['expected'].replace(' or ', ', ')}"
     elif problem["type"] == "value_error":
@@ -189,3 +192,19 @@ def _in_words(problem: dict[str, Any], model: type[BaseModel]) -> dict[str, str]
     else:
         message = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}{meaning}"
     return {"field": field, "message": message}
+
+
+def _place(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[type[BaseModel], FieldInfo | None]:
+    """The object that `path` ends in, and the last of its fields on the way; None where it has no such field."""
+    known = None
+    for step in path:
+        inside = known and next((kind for kind in get_args(known.annotation) if _is_body(kind)), None)
+        if inside:
+            model, known = inside, None
+        if known is None:
+            known = model.model_fields.get(str(step))
+    return model, known
+
+
+def _is_body(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -89,6 +89,8 @@ async def test_a_title_is_enough(api: Api) -> None:
         ({"preview": {"colour": "red"}}, "preview.colour"),
         ({"preview": {"valid_for": "soon"}}, "preview.valid_for"),
         ({"url": "javascript:alert(1)"}, "url"),
+        ({"url": "https://example.com/\u202egnp.exe"}, "url"),
+        ({"callback_url": "http://example.com/\r\nX-Injected: 1"}, "callback_url"),
         ({"callback_url": "ftp://example.com/"}, "callback_url"),
         ({"callback_url": "https://user:secret@example.com/"}, "callback_url"),
         ({"callback_url": "http://127.0.0.1:9/"}, "callback_url"),
@@ -102,6 +104,23 @@ async def test_what_cannot_be_asked_names_the_field(api: Api, change: dict[str, 
     refused = await api.post(APPROVALS, body)
     assert refused.status == 422
     assert [error["field"] for error in refused.json["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"title": "x" * 501}, "must have at most 500 characters: what people are asked, in a sentence"),
+        ({"preview": {"colour": "red"}}, "is unknown here; known are title, target, effects"),
+        ({"preview": {"target": "production"}}, "where: system, environment, resource"),
+        ({"reviewers": [5]}, "who may decide: U…, S… or @handle"),
+        ({"expires_in_hours": -1}, "must be more than zero and at most ten years"),
+    ],
+    ids=str,
+)
+async def test_a_refusal_speaks_of_what_was_sent(api: Api, change: dict[str, Any], message: str) -> None:
+    [error] = (await api.post(APPROVALS, {"title": "May I?"} | change)).json["errors"]
+    assert message in error["message"]
+    assert "-3600" not in error["message"], "an hour was sent, not seconds"
 
 
 async def test_asking_needs_the_scope_start(api: Api, world: World) -> None:
