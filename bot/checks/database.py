@@ -21,11 +21,15 @@ ABOUT = "database"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What other checks need of it: deployed agents with their models, valid tokens, what is stopped."""
+    """What other checks need of it: deployed agents with their models, valid tokens, what is stopped.
+
+    Where the database could not be read, it is not `known` what it holds.
+    """
 
     agents: Mapping[str, str] = field(default_factory=dict)
     tokens: frozenset[str] = frozenset()
     stopped: tuple[Switch, ...] = ()
+    known: bool = True
 
 
 async def check_database(database_url: str) -> tuple[list[Finding], Held]:
@@ -33,10 +37,11 @@ async def check_database(database_url: str) -> tuple[list[Finding], Held]:
     try:
         found = await inspect_database(database_url)
         findings = _findings(found)
-        usable = found.revision is not None and is_served(found.revision)
-        return findings, await _held(database_url) if usable else Held()
+        if found.revision is not None and is_served(found.revision):
+            return findings, await _held(database_url)
+        return findings, Held(known=found.revision is None and not found.others)
     except CountersignError as error:
-        return [bad(ABOUT, error.message, "correct COUNTERSIGN_DATABASE_URL, or what it names")], Held()
+        return [bad(ABOUT, error.message, "correct COUNTERSIGN_DATABASE_URL, or what it names")], Held(known=False)
 
 
 def _findings(found: Inspection) -> list[Finding]:

@@ -11,7 +11,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def check_doors(settings: Settings, held: Held) -> list[Finding]:
-    """Pure: from the settings and what the database holds."""
+    """Pure: from the settings and what the database holds; of what is not known nothing is said."""
+    if not held.known:
+        return [_webhook(settings)]
     return [
         *_tokens(settings, held),
         _webhook(settings),

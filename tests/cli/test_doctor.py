@@ -183,6 +183,14 @@ async def test_an_older_schema(countersign: Command) -> None:
     assert findings(answer)["database", "bad"]["remedy"] == "run `countersign db upgrade`"
 
 
+async def test_nothing_is_said_of_what_a_damaged_database_holds(bare: Command) -> None:
+    (bare.folder / "countersign.db").write_text("this is no database, and long enough to be looked at as one")
+    answer = await bare("doctor", "--json")
+    assert answer.status == 1
+    assert ("database", "bad") in findings(answer)
+    assert not {"API tokens", "agents"} & {about for about, _ in findings(answer)}
+
+
 async def test_somebody_elses_database_is_not_changed(bare: Command) -> None:
     path = bare.folder / "countersign.db"
     with closing(sqlite3.connect(path)) as connection:
