@@ -104,6 +104,7 @@ BAD = {
     "no URL": ({"COUNTERSIGN_PUBLIC_URL": "countersign.test"}, [], "COUNTERSIGN_PUBLIC_URL"),
     "an address of another machine": ({"COUNTERSIGN_HOST": "192.0.2.1"}, [], "COUNTERSIGN_HOST"),
     "an unknown module": ({}, ["--agents", "no_such_module:agent"], "no_such_module"),
+    "no module": ({}, ["--agents", ":agent"], "--agents :agent"),
     "an unknown attribute": ({}, ["--agents", "examples.refund_agent:nobody"], "nobody"),
     "something that is no agent": (
         {},
