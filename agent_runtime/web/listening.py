@@ -13,6 +13,7 @@ from aiohttp import web
 
 from agent_runtime.errors import InvalidSetting
 from agent_runtime.web.connections import BACKLOG, CONNECTIONS, KEPT_ALIVE
+from agent_runtime.web.unreadable import ServerLog
 
 
 async def bind(host: str, port: int, *, auto_port: bool = False) -> list[socket.socket]:
@@ -43,7 +44,7 @@ def closed_at_the_end(sockets: Sequence[socket.socket]) -> Iterator[None]:
 
 def runner_of(app: web.Application) -> web.AppRunner:
     """What serves an application of `create_app`; to be set up, and cleaned up at the end."""
-    return web.AppRunner(app, access_log=None, shutdown_timeout=5, keepalive_timeout=KEPT_ALIVE)
+    return web.AppRunner(app, access_log=None, logger=ServerLog(), shutdown_timeout=5, keepalive_timeout=KEPT_ALIVE)
 
 
 class _Site(web.BaseSite):

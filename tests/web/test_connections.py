@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from agent_runtime.web import listening
 from agent_runtime.web.connections import AT_MOST, CONNECTIONS, Connections, as_many_as_files_allow, connections
@@ -127,3 +128,22 @@ def test_as_many_as_there_are_files_for(monkeypatch: pytest.MonkeyPatch) -> None
     assert limits[-1] == (20_000, 20_000)
     limits[:] = [(resource.RLIM_INFINITY, resource.RLIM_INFINITY)]
     assert as_many_as_files_allow() == AT_MOST
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer cs_hidden\x00\r\n\r\n",
+        b"GET /?token=cs_hidden \x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nCookie: cs_hidden" + b"a" * 10_000 + b"\r\n\r\n",
+    ],
+    ids=["a bad header", "a bad line", "a long header"],
+)
+async def test_what_cannot_be_read_is_not_logged(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with served(at_most=8) as serving:
+        with capture_logs() as logged:
+            reader = await serving.opened(sent)
+            assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"400"
+    assert [line["event"] for line in logged] == ["unreadable request"]
+    assert "hidden" not in f"{logged} {caplog.text}"
+    assert caplog.records == []
