@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
@@ -58,7 +59,7 @@ class LocalExecutions:
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
         self._database = replica.database
-        self._moved: dict[str, None] = {}
+        self._moved: OrderedDict[str, None] = OrderedDict()
         self._closing = False
 
     async def deploy(self, *agents: Agent) -> None:
@@ -206,10 +207,10 @@ class LocalExecutions:
 
     def _will_move(self, execution_id: str | None) -> None:
         if execution_id is not None:
-            self._moved.pop(execution_id, None)
             self._moved[execution_id] = None
+            self._moved.move_to_end(execution_id)
             if len(self._moved) > REMEMBERED:
-                del self._moved[next(iter(self._moved))]
+                self._moved.popitem(last=False)
 
     async def _one(self, q: Q[R], execution_id: str) -> R:
         row = await self._database.one(q, b_id=execution_id)
