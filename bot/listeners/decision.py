@@ -93,7 +93,7 @@ async def decide_by_form(context: Context, ack: AsyncAck, interaction: Interacti
 async def decide(context: Context, interaction: Interaction, person: Person, decision: Decision) -> Resolution:
     """One decision on what was shown. Raises what `resolve` raises, or NotConfirmed."""
     assert interaction.shown is not None
-    bound = Decision(decision.verdict, decision.feedback, digest=interaction.shown.digest or None)
+    bound = Decision(decision.verdict, decision.feedback, digest=interaction.shown.digest)
     return await within_time(
         context,
         interaction,
@@ -150,6 +150,6 @@ async def would_refuse(context: Context, interaction: Interaction, person: Perso
         return error
     if not approval.pending:
         return already_resolved(approval)
-    if interaction.shown.digest and interaction.shown.digest != approval.digest:
+    if interaction.shown.digest != approval.digest:
         return StaleDigest()
     return None

@@ -116,6 +116,8 @@ def _text(body: bytes, content_type: str) -> str:
         raise Refused(415, f"neither {JSON_TYPE} nor {FORM_TYPE}")
     if any(is_too_deep(payload) for payload in payloads):
         raise Refused(400, "nested too deep")
+    if not all(payload.lstrip().startswith("{") for payload in payloads):
+        raise Refused(400, "not a JSON object")
     return text
 
 

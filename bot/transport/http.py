@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import structlog
 from aiohttp import web
@@ -107,10 +106,8 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _parsed(text: str, request: web.Request) -> AsyncBoltRequest:
-    """The request for Bolt. Raises Refused for what is no JSON object."""
+    """The request for Bolt. Raises Refused for what cannot be read."""
     try:
-        if request.content_type == JSON_TYPE and not isinstance(json.loads(text), dict):
-            raise Refused(400, "not a JSON object")
         return AsyncBoltRequest(body=text, query=request.query_string, headers=dict(request.headers))
     except ValueError:
         raise Refused(400, "not JSON") from None

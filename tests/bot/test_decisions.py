@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -243,6 +244,18 @@ async def test_another_cards_digest(desk: Desk) -> None:
     await desk.post("/deliveries", {"type": "interactive", "payload": payload})
     await desk.is_told(REVIEWER, "What this card shows is not what stands now")
     assert (await desk.approval(approval)).pending
+
+
+async def test_without_the_digest_of_what_was_shown(desk: Desk) -> None:
+    """Neither a value that names the approval alone decides, nor the block that its buttons stand in."""
+    approval = await asked(desk)
+    payload = click_payload(await desk.card(approval), REVIEWER, "approval.approve")
+    assert payload["actions"][0]["block_id"].endswith(approval.approval_request_id)
+    for value in (json.dumps({"id": approval.approval_request_id}), ""):
+        payload["actions"][0]["value"] = value
+        await desk.post("/deliveries", {"type": "interactive", "payload": payload})
+        await desk.is_told(REVIEWER, "What this card shows is not what stands now")
+        assert (await desk.approval(approval)).pending
 
 
 @pytest.mark.parametrize("value", ["", "{}", "null", '{"id": 7}', '{"id": "../x"}', "not json"])

@@ -90,6 +90,9 @@ async def test_what_http_refuses(desk_for: OpenDesk) -> None:
             assert (await sent(desk, url, b"[1]"))[0] == 400
             assert (await sent(desk, url, b"{nonsense"))[0] == 400
             assert (await sent(desk, url, b" " * 300_000))[0] == 413
+            for payload in (b"[]", b"null", b"7", b"{nonsense"):
+                form = {"Content-Type": "application/x-www-form-urlencoded"}
+                assert (await sent(desk, url, b"payload=" + payload, **form))[0] == 400
             assert (await sent(desk, url, b"<a/>", **{"Content-Type": "text/xml"}))[0] == 415
 
 
