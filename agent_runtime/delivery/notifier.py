@@ -96,7 +96,9 @@ class Notifier(Protocol):
     """Seconds between posts on a lane, in the long run."""
 
     async def places(self, notice: Notice) -> Sequence[Place]:
-        """Where the notice belongs now; places that it was shown at before are updated in any case."""
+        """Where the notice belongs now; places that it was shown at before are updated in any case. Of the notice no
+        more is read yet than its approval or execution by itself, and its card's receipts.
+        """
         ...
 
     async def post(self, notice: Notice, place: Place) -> Mapping[str, Any]:

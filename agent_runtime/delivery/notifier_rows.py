@@ -10,7 +10,7 @@ import structlog
 
 from agent_runtime.core.canonical import canonical
 from agent_runtime.delivery.holds import HELD_FOR
-from agent_runtime.delivery.notifier import CUT, RENDERED
+from agent_runtime.delivery.notifier import CUT, RENDERED, Receipt
 from agent_runtime.operations.sweep import start_clock
 from agent_runtime.store.approvals import GET_APPROVAL_FOR_UPDATE
 from agent_runtime.store.events import record
@@ -18,7 +18,6 @@ from agent_runtime.store.outbox import (
     APPROVAL_CARD,
     APPROVAL_NOTE,
     APPROVAL_WARNING,
-    ATTEMPTED,
     DELIVERED,
     DUE_DELIVERIES,
     EXECUTION_PROGRESS,
@@ -60,22 +59,14 @@ def take(tx: Tx, limit: int) -> list[Delivery]:
     for row in tx.all(DUE_DELIVERIES, b_now=tx.now, b_limit=limit):
         key = (row.topic, row.subject, row.payload if row.topic not in REPAINTED else "{}")
         grouped.setdefault(key, []).append(row)
-    tried = _tried(tx, [(topic, subject) for topic, subject, _ in grouped if topic in REPAINTED])
     taken: list[Delivery] = []
     for (topic, subject, payload), rows in grouped.items():
-        attempts = 1 + tried.get((topic, subject), max(row.attempts for row in rows))
+        # Of what is repainted all rows count, also those that are not due: one of them may have been posted.
+        attempts = 1 + max(row.tried if topic in REPAINTED else row.attempts for row in rows)
         taken.append(Delivery(topic, subject, payload, tuple(row.outbox_id for row in rows), attempts))
     ids = sorted(outbox_id for delivery in taken for outbox_id in delivery.ids)
     tx.run_each(HOLD, [{"b_id": one, "b_until": tx.now + HELD_FOR} for one in ids])
     return taken
-
-
-def _tried(tx: Tx, repainted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """How often each topic and subject was tried before. What is repainted counts all its rows, also those that are not
-    due: one of them may have been posted.
-    """
-    found = tx.each(ATTEMPTED, [{"b_subject": subject, "b_topic": topic} for topic, subject in repainted])
-    return {about: int(row.attempts) for about, [row] in zip(repainted, found, strict=True)}
 
 
 @unshared_rows
@@ -97,20 +88,21 @@ def put_back(tx: Tx, ids: Sequence[int], wait: int) -> None:
 
 
 @own_rows
-def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt: dict[str, Any], version: int) -> None:
-    """Records where it is shown. The first card that is shown starts the expiry clock."""
-    rendered = str(receipt.get(RENDERED, ""))
-    where = {"b_notifier": notifier, "b_topic": delivery.topic, "b_subject": delivery.shown_as, "b_place": place}
-    values = {"b_receipt": canonical(receipt), "b_version": version, "b_digest": rendered, "b_now": tx.now}
-    if not tx.run(UPDATE_RECEIPT, **where, **values):
+def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, shown: Receipt, *, last: bool) -> None:
+    """Records where it is shown. The first card that is shown starts the expiry clock. `last`: it is shown everywhere
+    now, and its rows are done.
+    """
+    if last:
+        delivered(tx, delivery.ids)
+    receipt, rendered = canonical({**shown.receipt}), str(shown.receipt.get(RENDERED, ""))
+    where = {"notifier": notifier, "topic": delivery.topic, "subject": delivery.shown_as, "place": shown.place}
+    values = {"b_receipt": receipt, "b_version": shown.shown_version, "b_digest": rendered, "b_now": tx.now}
+    if not tx.run(UPDATE_RECEIPT, **{f"b_{name}": value for name, value in where.items()}, **values):
         tx.run(
             INSERT_RECEIPT,
-            notifier=notifier,
-            topic=delivery.topic,
-            subject=delivery.shown_as,
-            place=place,
-            receipt=canonical(receipt),
-            shown_version=version,
+            **where,
+            receipt=receipt,
+            shown_version=shown.shown_version,
             shown_digest=rendered,
             created_at=tx.now,
             updated_at=tx.now,
@@ -125,10 +117,10 @@ def keep_receipt(tx: Tx, delivery: Delivery, notifier: str, place: str, receipt:
                 approval_request_id=approval.approval_request_id,
                 data={
                     "notifier": notifier,
-                    "place": place,
-                    "version": version,
+                    "place": shown.place,
+                    "version": shown.shown_version,
                     "digest": approval.digest,
-                    **{name: receipt[name] for name in ("channel", "ts", RENDERED, CUT) if name in receipt},
+                    **{name: shown.receipt[name] for name in ("channel", "ts", RENDERED, CUT) if name in shown.receipt},
                 },
             )
             start_clock(tx, approval)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
 from agent_runtime.core.duration import MINUTE, SECOND
-from agent_runtime.delivery.deliverer import Deliverer
+from agent_runtime.delivery.deliverer import Deliverer, Take
 from agent_runtime.delivery.lanes import LaneBusy, Lanes
 from agent_runtime.delivery.notifier import Notifier, RetryAfter, Undeliverable
 from agent_runtime.delivery.notifier_rows import Delivery, give_up, postpone, put_back, take
 from agent_runtime.delivery.pacing import Pacing
 from agent_runtime.delivery.showing import Showing
 from agent_runtime.store.database import Database
+from agent_runtime.store.outbox import TO_SHOW
 
 log = structlog.get_logger(__name__)
 
@@ -27,23 +29,22 @@ altogether is no reason to give up.
 """
 
 
-class Outbox(Deliverer):
+class Outbox(Deliverer[Delivery]):
     """What is shown through one notifier; one a process and notifier."""
 
     name = "outbox"
+    topic = TO_SHOW
 
     def __init__(self, database: Database, notifier: Notifier) -> None:
         super().__init__(database)
         self.notifier = notifier
         self.lanes = Lanes(Pacing(notifier.burst, notifier.interval))
-        self._showing = Showing(database, notifier, self.lanes)
 
-    async def deliver_due(self) -> bool:
-        """Takes due rows and starts to deliver them, each subject in order; whether more may be due."""
-        limit = self._room()
-        if limit == 0:
-            return False
-        taken = await self.database.write(take, limit)
+    def _taking(self, limit: int) -> tuple[Take[Delivery], tuple[Any, ...]]:
+        return take, (limit,)
+
+    def _begin_all(self, taken: Sequence[Delivery]) -> int:
+        """Each subject's rows in order, side by side with other subjects'."""
         by_subject: dict[str, list[Delivery]] = {}
         for delivery in taken:
             by_subject.setdefault(delivery.subject, []).append(delivery)
@@ -51,13 +52,13 @@ class Outbox(Deliverer):
             ids = [each for delivery in deliveries for each in delivery.ids]
             self._begin(subject, ids, functools.partial(self._in_order, deliveries))
         self.lanes.forget_idle()
-        return sum(len(delivery.ids) for delivery in taken) == limit and self._room() > 0
+        return sum(len(delivery.ids) for delivery in taken)
 
     async def _in_order(self, deliveries: Sequence[Delivery]) -> None:
         """One subject's rows one after the other, so that a card is there before what is said below it."""
         for delivery in deliveries:
             try:
-                await self._showing.show(delivery)
+                await Showing(self.database, self.notifier, self.lanes, delivery).show()
             except LaneBusy as busy:
                 self.holds.drop(delivery.ids)
                 await self.database.write(put_back, delivery.ids, round(busy.seconds * SECOND))

@@ -13,18 +13,20 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.duration import HOUR, SECOND
 from agent_runtime.core.standard_webhooks import key_of
-from agent_runtime.delivery.deliverer import Deliverer
+from agent_runtime.delivery.deliverer import Deliverer, Take
 from agent_runtime.delivery.receivers import Message, NotTaken, Refused, Sender
 from agent_runtime.delivery.webhook_rows import Sending, delivered, fan_out, give_up, postpone, take
 from agent_runtime.settings import Settings
 from agent_runtime.store.approvals import GET_APPROVAL
 from agent_runtime.store.database import Database
+from agent_runtime.store.outbox import TO_SEND
 from agent_runtime.store.webhooks import CALLBACK, NOTIFY
 
 log = structlog.get_logger(__name__)
@@ -55,7 +57,7 @@ class Receiver:
     """Seconds that its last answer took."""
 
 
-class Webhooks(Deliverer):
+class Webhooks(Deliverer[Sending]):
     """What other systems are sent.
 
     Args:
@@ -66,6 +68,7 @@ class Webhooks(Deliverer):
     """
 
     name = "webhooks"
+    topic = TO_SEND
 
     def __init__(
         self, database: Database, sender: Sender, notify_urls: Sequence[str] = (), give_up_after: int = 24 * HOUR
@@ -78,15 +81,13 @@ class Webhooks(Deliverer):
         self.counts = {"delivered": 0, "retried": 0, "dead": 0}
         """What this process did since it began."""
 
-    async def deliver_due(self) -> bool:
-        """Takes due rows and starts to deliver them; whether more may be due."""
-        limit = self._room()
-        if limit == 0:
-            return False
-        taken = await self.database.write(take, limit, bool(self._urls))
+    def _taking(self, limit: int) -> tuple[Take[Sending], tuple[Any, ...]]:
+        return take, (limit, bool(self._urls))
+
+    def _begin_all(self, taken: Sequence[Sending]) -> int:
         for sending in taken:
             self._begin(sending.outbox_id, [sending.outbox_id], functools.partial(self._handle, sending))
-        return len(taken) == limit and self._room() > 0
+        return len(taken)
 
     async def _handle(self, sending: Sending) -> None:
         if sending.lane == NOTIFY:

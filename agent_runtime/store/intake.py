@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 BATCH = 64
 """Requests that share one COMMIT at most."""
+
+ALONG = 0.005
+"""Seconds that a request which has time waits for a transaction that others ask for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +31,8 @@ class Request:
     counted: list[tuple[str, ...]] = field(default_factory=list)
     joined: bool = False
     """It was added to a transaction that was under way; nobody submitted it."""
+    has_time: bool = False
+    """It shares the next transaction that others ask for, so that none waits for one of its own."""
     stands_for: str = ""
     """A topic that need not be announced here: this request has taken up what it would announce."""
 
@@ -57,12 +63,20 @@ class Intake:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Request | None] = asyncio.Queue()
+        self._along: deque[Request] = deque()
+        self._loop = asyncio.get_running_loop()
 
     def put(self, request: Request) -> None:
-        self._queue.put_nowait(request)
+        if not request.has_time:
+            self._queue.put_nowait(request)
+            return
+        if not self._along:
+            self._loop.call_later(ALONG, self._wait_no_longer)
+        self._along.append(request)
 
     def end(self, takers: int = 1) -> None:
         """Each of the takers gets an empty batch, once what was put before is taken."""
+        self._wait_no_longer()
         for _ in range(takers):
             self._queue.put_nowait(None)
 
@@ -77,7 +91,7 @@ class Intake:
         return [] if first is None else [first, *self.waiting(BATCH - 1)]
 
     def waiting(self, limit: int = sys.maxsize) -> list[Request]:
-        """What waits now, at most `limit` of it."""
+        """What waits now, at most `limit` of it; last what has time."""
         requests: list[Request] = []
         while len(requests) < limit and not self._queue.empty():
             request = self._queue.get_nowait()
@@ -85,4 +99,11 @@ class Intake:
                 self._queue.put_nowait(None)
                 break
             requests.append(request)
+        while self._along and len(requests) < limit:
+            requests.append(self._along.popleft())
         return requests
+
+    def _wait_no_longer(self) -> None:
+        """What had time is next in the queue."""
+        while self._along:
+            self._queue.put_nowait(self._along.popleft())

@@ -31,16 +31,32 @@ EXECUTION_RESULT = "execution.result"
 WEBHOOK = "webhook"
 """Another system is told something; see store.webhooks. The only topic that is no notifier's."""
 
+TO_SHOW, TO_SEND = "outbox:show", "outbox:send"
+"""What is announced where rows were written: those of a notifier, and WEBHOOK's."""
+
 _o = outbox.c
+_others = outbox.alias()
 _by_id = _o.outbox_id == bindparam("b_id")
 INSERT_OUTBOX = Q(insert(outbox), columns=[name for name in column_names(outbox) if name != "outbox_id"])
 DUE_DELIVERIES = Q(
-    select(_o.outbox_id, _o.topic, _o.subject, _o.lane, _o.payload, _o.created_at, _o.attempts)
+    select(
+        _o.outbox_id,
+        _o.topic,
+        _o.subject,
+        _o.payload,
+        _o.attempts,
+        select(func.max(_others.c.attempts))
+        .where(_others.c.subject == _o.subject, _others.c.topic == _o.topic, _others.c.gave_up_at.is_(None))
+        .scalar_subquery()
+        .label("tried"),
+    )
     .where(_o.gave_up_at.is_(None), _o.next_attempt_at <= bindparam("b_now"), _o.topic != WEBHOOK)
     .order_by(_o.next_attempt_at, _o.outbox_id)
     .limit(bindparam("b_limit"))
-    .with_for_update(skip_locked=True)
+    .with_for_update(skip_locked=True, of=outbox)
 )
+"""`tried` is how often showing it was tried, also by rows of its topic and subject that are not due."""
+
 NEXT_DELIVERY = Q(select(func.min(_o.next_attempt_at).label("at")).where(_o.gave_up_at.is_(None)))
 HOLD = Q(
     update(outbox)
@@ -57,13 +73,6 @@ HOLD_ON = Q(
     .returning(_o.outbox_id)
 )
 LET_GO = Q(update(outbox).where(_by_id).values(next_attempt_at=bindparam("b_now")).returning(_o.outbox_id))
-
-ATTEMPTED = Q(
-    select(func.max(_o.attempts).label("attempts")).where(
-        _o.subject == bindparam("b_subject"), _o.topic == bindparam("b_topic"), _o.gave_up_at.is_(None)
-    )
-)
-"""How often showing it was tried, also by rows that are not due."""
 
 DELIVERED = Q(delete(outbox).where(_by_id).returning(_o.outbox_id))
 POSTPONE = Q(
@@ -138,4 +147,4 @@ def enqueue(tx: Tx, topic: str, subject: str, *, lane: str = "", payload: Mappin
         last_error=None,
         gave_up_at=None,
     )
-    tx.wake("outbox")
+    tx.wake(TO_SEND if topic == WEBHOOK else TO_SHOW)

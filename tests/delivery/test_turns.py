@@ -50,13 +50,13 @@ class Board:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The topics of what was read to be shown."""
     topics: list[str] = []
-    reading = showing.notice
+    reading = showing.filled
 
-    async def counted(database: Database, notifier: str, topic: str, *about: str) -> Notice | None:
-        topics.append(topic)
-        return await reading(database, notifier, topic, *about)
+    async def counted(database: Database, outline: Notice) -> Notice:
+        topics.append(outline.topic)
+        return await reading(database, outline)
 
-    monkeypatch.setattr(showing, "notice", counted)
+    monkeypatch.setattr(showing, "filled", counted)
     return topics
 
 
