@@ -15,7 +15,7 @@ import typer
 
 from agent_runtime.core.duration import SECOND
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
-from agent_runtime.errors import InvalidRequest
+from agent_runtime.errors import InvalidRequest, NotFound
 from bot.cli.printing import show_json, warn
 from bot.cli.session import Json, on_database, runtime_settings
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from agent_runtime.store.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="The audit trail: export it, verify it, take payloads out of it.")
+
+_HEAD_AND_END = 2
+"""Lines of an export that are no events."""
 
 SAY_EVERY = 2.0
 """Seconds between lines about how far it is."""
@@ -53,13 +56,17 @@ def export(
         warn("COUNTERSIGN_AUDIT_KEY is not set: the export is not signed; make a key with `openssl rand -hex 32`")
     with _written_to(output) as file:
 
-        async def write(database: Database) -> None:
+        async def write(database: Database) -> int:
             lines = lines_of(
                 database, selection, key=key, by=LOCAL_OPERATOR, via=Via.cli, progress=_progress("exported")
             )
-            await _write(lines, file)
+            return await _write(lines, file)
 
-        on_database(write)
+        events = on_database(write) - _HEAD_AND_END
+        if not events and (execution or approval):
+            raise NotFound(f"nothing is recorded of {execution or approval!r}")
+    if output is not None:
+        typer.echo(f"{output}: {events:,} events")
 
 
 @app.command("verify")
@@ -143,22 +150,35 @@ def _time(text: str, option: str) -> int | None:
 
 @contextmanager
 def _written_to(output: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a new file that only its owner may read; an old one is never overwritten."""
+    """Standard output, or a new file that only its owner may read; an old one is never overwritten. One that was not
+    written to its end is taken away.
+    """
     if output is None:
         yield sys.stdout.buffer
         return
     try:
-        with output.open("xb") as file:
-            output.chmod(0o600)
-            yield file
+        file = output.open("xb")
     except FileExistsError as error:
         raise InvalidRequest(f"--output: {output} is there already; name a new file") from error
+    except OSError as error:
+        raise InvalidRequest(f"--output: {output} cannot be written: {error.strerror}") from error
+    try:
+        with file:
+            output.chmod(0o600)
+            yield file
+    except BaseException:
+        output.unlink()
+        raise
 
 
-async def _write(lines: AsyncIterator[bytes], file: BinaryIO) -> None:
+async def _write(lines: AsyncIterator[bytes], file: BinaryIO) -> int:
+    """Returns how many lines these were."""
+    count = 0
     async for line in lines:
         file.write(line)
+        count += 1
     await asyncio.to_thread(file.flush)
+    return count
 
 
 def _progress(verb: str) -> Callable[[int, int], None]:

@@ -18,7 +18,7 @@ async def test_export_and_verify(countersign: Command, open_rows: Database, tmp_
     flow = await Flow.asked(open_rows)
     file = tmp_path / "trail.jsonl"
     done = await countersign.done("audit", "export", "--output", str(file), **KEY)
-    assert done.err == ""
+    assert (done.out.startswith(f"{file}: "), done.err) == (True, "")
     assert file.stat().st_mode & 0o077 == 0
     checked = await countersign.done("audit", "verify", str(file), "--against", "configured", **KEY)
     assert checked.out.count("nothing was changed") == 2
@@ -40,6 +40,18 @@ async def test_without_a_key_the_export_says_that_it_is_not_signed(countersign: 
     head, end = (json.loads(line) for line in done.out.splitlines())
     assert (head["signature"], end["events"]) == (None, 0)
     assert (await countersign("audit", "export", "--since", "yesterday")).status == 2
+
+
+async def test_an_export_that_fails_leaves_no_file(countersign: Command) -> None:
+    file = countersign.folder / "one.jsonl"
+    refused = await countersign("audit", "export", "-o", str(countersign.folder / "nowhere" / "x.jsonl"), **KEY)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.startswith("countersign: --output: ")
+    unknown = await countersign("audit", "export", "--execution", "exe_nobodys", "-o", str(file), **KEY)
+    assert (unknown.status, "exe_nobodys" in unknown.err, file.exists()) == (1, True, False)
+    url = {"COUNTERSIGN_DATABASE_URL": "sqlite+aiosqlite:///not_there.db"}
+    missing = await countersign("audit", "export", "-o", str(file), **KEY, **url)
+    assert (missing.status, file.exists()) == (1, False)
 
 
 async def test_stop_and_resume(countersign: Command, open_rows: Database) -> None:
