@@ -18,7 +18,7 @@ from agent_runtime.operations.stop import require_running
 from agent_runtime.store.approvals import CONSUME_APPROVAL, GET_APPROVAL_FOR_UPDATE, TOUCH_APPROVAL
 from agent_runtime.store.events import code_version, record
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
-from agent_runtime.store.steps import CALL, FINISH_FREE, FINISH_STARTED, START_STEP
+from agent_runtime.store.steps import CALL, FINISH_FREE, FINISH_STARTED, RECORD_RESULT, START_STEP
 from agent_runtime.store.tx import Tx, Write, own_rows
 
 _MAY_START = frozenset({StepStatus.proposed, StepStatus.approved, StepStatus.started})
@@ -211,25 +211,21 @@ def finish_call(tx: Tx, execution: Execution, step: Step, status: StepStatus, re
     The result of a started call lands also where the execution was cancelled meanwhile, so that what happened is
     known. Raises LostClaim where another worker has taken the step.
     """
-    approval = None
-    if step.approval_request_id is not None:
-        approval = tx.run(TOUCH_APPROVAL, b_id=step.approval_request_id)
-    edited = approval is not None and "value" in result and were_edited(tx, approval)
-    recorded, result_digest = _recorded({**result, "ran_with": parsed(step.arguments)} if edited else result)
-    binds = {
-        "b_id": execution.execution_id,
-        "b_position": step.position,
-        "b_status": status.value,
-        "b_result": recorded,
-        "b_now": tx.now,
-    }
+    recorded, result_digest = _recorded(result)
+    at = {"b_id": execution.execution_id, "b_position": step.position}
+    binds = {**at, "b_status": status.value, "b_result": recorded, "b_now": tx.now}
+    touch = () if step.approval_request_id is None else ((TOUCH_APPROVAL, {"b_id": step.approval_request_id}),)
     if step.status == StepStatus.started:
-        row = tx.run(FINISH_STARTED, b_fence=step.fence, **binds)
+        row, *touched = tx.together((FINISH_STARTED, {**binds, "b_fence": step.fence}), *touch)
     else:
-        landed, row = tx.together(guard(execution), (FINISH_FREE, binds))
+        landed, row, *touched = tx.together(guard(execution), (FINISH_FREE, binds), *touch)
         held(execution, landed)
     if row is None:
         raise LostClaim(f"{execution.execution_id}: another worker has taken step {step.position}")
+    approval = touched[0] if touched else None
+    if approval is not None and "value" in result and were_edited(tx, approval):
+        recorded, _ = _recorded({**result, "ran_with": parsed(step.arguments)})
+        tx.run(RECORD_RESULT, **at, b_result=recorded)
     finished = step._replace(status=status.value, result=recorded, ended_at=tx.now, attempt=row.attempt)
     record(
         tx,

@@ -148,13 +148,19 @@ DECIDED_VERSIONS = Q(
 
 _v = decisions.c
 INSERT_DECISION = Q(insert(decisions), columns=column_names(decisions))
+_vote = [_v.principal, _v.via, _v.verdict, _v.feedback, _v.edited_arguments, _v.asserted_by, _v.created_at]
 VOTES = Q(
-    select(_v.principal, _v.via, _v.verdict, _v.feedback, _v.edited_arguments, _v.asserted_by, _v.created_at)
-    .where(_v.approval_request_id == bindparam("b_id"))
-    .order_by(_v.created_at, _v.principal),
+    select(*_vote).where(_v.approval_request_id == bindparam("b_id")).order_by(_v.created_at, _v.principal),
     Vote,
     quick=True,
 )
+VOTES_OF_EXECUTION = Q(
+    select(_v.approval_request_id, *_vote)
+    .join_from(approvals, decisions, _v.approval_request_id == _a.approval_request_id)
+    .where(_a.execution_id == bindparam("b_execution"))
+    .order_by(_v.created_at, _v.principal)
+)
+"""The same of all of its approvals, each behind the id of its approval."""
 
 
 def list_approvals(*, pending: bool, status: bool, kind: bool, after: bool) -> Q[ApprovalRequest]:

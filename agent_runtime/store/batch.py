@@ -27,9 +27,23 @@ Joining = Callable[[Sequence[Request], float], Sequence[Request]]
 """What joins the transaction in which these requests have run; with a time before its own, monotonic seconds."""
 
 
+Ending = Callable[[Any, Iterable[str], Mapping[Q[Any], Sequence[dict[str, Any]]]], None]
+"""Commits: connection, the names to serialise, and what is deferred still, of each insert the rows."""
+
+
 def nobody(ran: Sequence[Request], since: float) -> Sequence[Request]:
     """Nothing joins."""
     return ()
+
+
+def write_and_commit(
+    connection: Connection, names: Iterable[str], deferred: Mapping[Q[Any], Sequence[dict[str, Any]]]
+) -> None:
+    """One after another."""
+    if deferred:
+        connection.serialise(names)
+        connection.insert_all(deferred)
+    connection.commit()
 
 
 class Connection(Savepoints, Protocol):
@@ -69,12 +83,18 @@ class Connection(Savepoints, Protocol):
         ...
 
 
-def commit(connection: Connection, batch: list[Request], together: Way = one_by_one, joining: Joining = nobody) -> None:
+def commit(
+    connection: Connection,
+    batch: list[Request],
+    together: Way = one_by_one,
+    joining: Joining = nobody,
+    ending: Ending = write_and_commit,
+) -> None:
     """Answers every request of `batch`: in one transaction, or where that fails, each in one of its own.
 
     `together` runs what shares a transaction; where it finds that it cannot, the same requests share one by one. What
     `joining` returns runs behind them and is added to `batch`, then what it returns for those, until that is nothing.
-    Where one of what joins fails, the others go without any of it.
+    Where one of what joins fails, the others go without any of it. `ending` ends each transaction.
 
     Raises ConnectionLost where the connection broke: requests that are not `answered` then wrote nothing. Those whose
     COMMIT was under way are answered with OutcomeUnknown.
@@ -91,12 +111,12 @@ def commit(connection: Connection, batch: list[Request], together: Way = one_by_
     try:
         try:
             way = one_by_one if single and not connection.alone else together
-            _transact(connection, batch, way, together, joining)
+            _transact(connection, batch, ending, way, together, joining)
         except Entangled as error:
             _leave_joined(batch, error)
             connection.roll_back()
             connection.begin(patient=single)
-            _transact(connection, batch, one_by_one)
+            _transact(connection, batch, ending, one_by_one)
     except ConnectionLost as error:
         _leave_joined(batch, error)
         raise
@@ -105,9 +125,9 @@ def commit(connection: Connection, batch: list[Request], together: Way = one_by_
         connection.roll_back()
         if left or not single:
             for request in batch:
-                _alone(connection, request)
+                _alone(connection, request, ending)
         else:
-            _alone(connection, batch[0], error)
+            _alone(connection, batch[0], ending, error)
 
 
 def _leave_joined(batch: list[Request], error: Exception) -> bool:
@@ -126,7 +146,7 @@ def _reason(error: Exception) -> Exception:
     return error.__cause__ if isinstance(error, Entangled) and isinstance(error.__cause__, Exception) else error
 
 
-def _alone(connection: Connection, request: Request, error: Exception | None = None) -> None:
+def _alone(connection: Connection, request: Request, ending: Ending, error: Exception | None = None) -> None:
     """A request in a transaction of its own, after `error`: again where others were in its way, else that is its
     answer.
     """
@@ -136,7 +156,7 @@ def _alone(connection: Connection, request: Request, error: Exception | None = N
         request.error = None
         try:
             connection.begin(patient=True)
-            _transact(connection, [request], one_by_one)
+            _transact(connection, [request], ending, one_by_one)
         except ConnectionLost:
             raise
         except Exception as failed:  # noqa: BLE001 - handed to whoever awaits the request
@@ -150,6 +170,7 @@ def _alone(connection: Connection, request: Request, error: Exception | None = N
 def _transact(
     connection: Connection,
     batch: list[Request],
+    ending: Ending,
     way: Way,
     together: Way = unsaved.in_order,
     joining: Joining = nobody,
@@ -165,11 +186,12 @@ def _transact(
         _join(connection, joined, now, together if len(joined) > 1 else unsaved.in_order, rows)
         batch += joined
         latest = joined
-    rows.write(connection)
+    if connection.alone:  # there is nothing to save
+        rows.write(connection)
     if failpoints.armed:
         failpoints.reach("commit.before", *(request.operation.__name__ for request in batch))
     try:
-        connection.commit()
+        ending(connection, *rows.left(connection))
     except OutcomeUnknown as error:
         for request in batch:
             request.fail(error)
@@ -218,11 +240,20 @@ class _Rows:
 
     def write(self, connection: Connection, *, serialised: bool = True) -> None:
         """Writes it, in the order of what the rows belong to; `serialised` ones may be left for later."""
+        names, now = self.left(connection, serialised=serialised)
+        if not connection.alone:
+            connection.serialise(names)
+        connection.insert_all(now)
+
+    def left(
+        self, connection: Connection, *, serialised: bool = True
+    ) -> tuple[set[str], Mapping[Q[Any], Sequence[dict[str, Any]]]]:
+        """What is to be written, in that order, after what it is to be serialised by: the caller writes it."""
         now = {q: rows for q, rows in self._deferred.items() if serialised or not q.serialised_by}
         self._deferred = {q: rows for q, rows in self._deferred.items() if q not in now}
-        if not connection.alone:
-            by = {q: q.serialised_by for q in now if q.serialised_by}
-            connection.serialise({row[name] for q, name in by.items() for row in now[q]})
-            for q, name in by.items():
-                now[q].sort(key=operator.itemgetter(name))
-        connection.insert_all(now)
+        if connection.alone:
+            return set(), now
+        by = {q: q.serialised_by for q in now if q.serialised_by}
+        for q, name in by.items():
+            now[q].sort(key=operator.itemgetter(name))
+        return {row[name] for q, name in by.items() for row in now[q]}, now

@@ -59,16 +59,21 @@ class Request:
 
 
 class Intake:
-    """Requests in the order in which they came; of one event loop, for one writer or several."""
+    """Requests in the order in which they came; of one event loop, for one writer or several. Of those that wait for
+    one, the writer that was busy last gets it: what it needs is still in the processor's caches, and the database's.
+    """
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Request | None] = asyncio.Queue()
+        self._requests: deque[Request] = deque()
         self._along: deque[Request] = deque()
+        self._takers: list[asyncio.Future[None]] = []
+        self._ends = 0
         self._loop = asyncio.get_running_loop()
 
     def put(self, request: Request) -> None:
         if not request.has_time:
-            self._queue.put_nowait(request)
+            self._requests.append(request)
+            self._wake()
             return
         if not self._along:
             self._loop.call_later(ALONG, self._wait_no_longer)
@@ -77,33 +82,51 @@ class Intake:
     def end(self, takers: int = 1) -> None:
         """Each of the takers gets an empty batch, once what was put before is taken."""
         self._wait_no_longer()
+        self._ends += takers
         for _ in range(takers):
-            self._queue.put_nowait(None)
+            self._wake()
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return self._queue.empty()
+        return not self._requests and not self._ends
 
     async def batch(self) -> list[Request]:
         """What waits, at most BATCH of it; empty at the end."""
-        first = await self._queue.get()
-        return [] if first is None else [first, *self.waiting(BATCH - 1)]
+        while self.empty:
+            await self._woken()
+        if not self._requests:
+            self._ends -= 1
+            return []
+        return self.waiting(BATCH)
 
     def waiting(self, limit: int = sys.maxsize) -> list[Request]:
         """What waits now, at most `limit` of it; last what has time."""
-        requests: list[Request] = []
-        while len(requests) < limit and not self._queue.empty():
-            request = self._queue.get_nowait()
-            if request is None:
-                self._queue.put_nowait(None)
-                break
-            requests.append(request)
+        requests = [self._requests.popleft() for _ in range(min(limit, len(self._requests)))]
         while self._along and len(requests) < limit:
             requests.append(self._along.popleft())
         return requests
 
+    async def _woken(self) -> None:
+        taker: asyncio.Future[None] = self._loop.create_future()
+        self._takers.append(taker)
+        try:
+            await taker
+        except asyncio.CancelledError:
+            if taker in self._takers:
+                self._takers.remove(taker)
+            elif not self.empty:  # it was woken, and goes: another one comes for what there is
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        if self._takers:
+            taker = self._takers.pop()
+            if not taker.done():
+                taker.set_result(None)
+
     def _wait_no_longer(self) -> None:
         """What had time is next in the queue."""
         while self._along:
-            self._queue.put_nowait(self._along.popleft())
+            self._requests.append(self._along.popleft())
+            self._wake()

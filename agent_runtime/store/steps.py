@@ -96,6 +96,9 @@ FINISH_FREE = Q(
 )
 """The result of a call that needed no commit before it ran, or that did not run at all."""
 
+RECORD_RESULT = Q(update(steps).where(_here).values(result=bindparam("b_result")).returning(_s.position))
+"""More about a result, in the transaction that has recorded it."""
+
 ANSWER_STEP = Q(
     update(steps)
     .where(_here, among(_s.status, ["gated", "in_doubt"]))

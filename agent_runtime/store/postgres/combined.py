@@ -1,10 +1,10 @@
-"""Several writes in one statement, and so in one round trip."""
+"""Several statements as one, and so in one round trip."""
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from agent_runtime.store.statement import NUMBER, Compiled, Q
@@ -12,6 +12,7 @@ from agent_runtime.store.transaction import Rows
 from agent_runtime.store.tx import Write
 
 _ITS_ROW = "(SELECT ROW(w{0}.*) FROM w{0})"
+_ITS_ROWS = "ARRAY(SELECT ROW(w{0}.*) FROM w{0})"
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
@@ -23,20 +24,31 @@ class Asked(Protocol):
 
 def together(statements: Asked, writes: Sequence[Write]) -> Sequence[Rows]:
     """The rows of each of `writes`, one at most: none of them may depend on another, nor write what another does."""
-    q = _combined(tuple(q for q, _ in writes))
+    q = _combined(tuple(q for q, _ in writes), _ITS_ROW)
     [row] = statements.rows(q, _binds(writes))
     return [() if returned is None else (returned,) for returned in row]
 
 
+async def asked_together(
+    ask: Callable[[Q[Any], dict[str, Any]], Awaitable[Rows]], reads: Sequence[Write]
+) -> Sequence[Rows]:
+    """All rows of each of `reads`, as of one moment."""
+    q = _combined(tuple(q for q, _ in reads), _ITS_ROWS)
+    [row] = await ask(q, _binds(reads))
+    return tuple(row)
+
+
 class _Combined(Q[Any]):
-    """`WITH w0 AS (UPDATE …), w1 AS (INSERT …) SELECT …`: a row whose columns are the rows that the parts return.
+    """`WITH w0 AS (UPDATE …), w1 AS (INSERT …) SELECT …`: a row whose columns are what the parts return, as `column`
+    has it.
 
     PostgreSQL carries out each part, read or not, and all on what was there before.
     """
 
-    def __init__(self, parts: Sequence[Q[Any]]) -> None:
+    def __init__(self, parts: Sequence[Q[Any]], column: str) -> None:
         super().__init__(parts[0].statement)
         self._parts = parts
+        self._column = column
 
     @functools.cached_property
     def returns(self) -> bool:
@@ -64,7 +76,7 @@ class _Combined(Q[Any]):
         for number, part in enumerate(self._parts):
             compiled = part.compiled("postgresql")
             parts.append(f"w{number} AS ({_renumbered(compiled.sql, len(order))})")
-            columns.append(_ITS_ROW.format(number) if part.returns else "NULL")
+            columns.append(self._column.format(number) if part.returns else "NULL")
             order += [_name(number, name) for name in compiled.order]
             constants |= {_name(number, name): value for name, value in compiled.constants.items()}
         columns += [f"${len(order) + 1}::INTEGER" for _ in last]

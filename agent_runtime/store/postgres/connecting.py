@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 
 from agent_runtime.errors import InvalidSetting
 from agent_runtime.store.postgres.faults import CONNECT_WITHIN, is_drivers, unreachable
+from agent_runtime.store.postgres.spelled import SETTING
 
 OLDEST = 15
 """The oldest major version that is supported."""
@@ -32,6 +33,7 @@ WRITING = Purpose(
         "plan_cache_mode": "force_generic_plan",
         "enable_seqscan": "off",
         "jit": "off",
+        **SETTING,
     },
 )
 """A process that is paused in a transaction lets go of its locks. Its statements go by keys and indexes, whatever their

@@ -12,8 +12,9 @@ from agent_runtime.store.clock import since_start
 from agent_runtime.store.faults import Collision, OutcomeUnknown
 from agent_runtime.store.postgres.combined import together
 from agent_runtime.store.postgres.connecting import disconnect
-from agent_runtime.store.postgres.faults import in_our_words, is_drivers
+from agent_runtime.store.postgres.faults import before_commit, in_our_words, is_drivers
 from agent_runtime.store.postgres.fetching import fetch_each, insert
+from agent_runtime.store.postgres.spelled import Spelling, array
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Rows
 from agent_runtime.store.tx import Write
@@ -27,9 +28,6 @@ one by one after that; so is whoever waits for a process that was paused.
 
 NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The database's time in epoch microseconds; `extract` is exact (numeric)."""
-
-FEW = 4
-"""Inserts of a row each that share a round trip at most; each choice of them is a statement of its own."""
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SAVEPOINT request"
 _COMMIT = f"COMMIT; {_BEGIN.format(wait=BRIEF)}"
@@ -100,6 +98,7 @@ class PostgresConnection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+        self._spelling = Spelling(raw, self._await)
         self._savepoint: Literal["kept", "clean"] = "clean"
         self._serialised: set[str] = set()
         self._begun = False
@@ -134,13 +133,31 @@ class PostgresConnection:
 
     def commit(self) -> None:
         """Begins the next transaction in the same round trip. It holds no lock and no snapshot."""
+        self._end("")
+
+    def insert_and_commit(self, names: Iterable[str], deferred: Mapping[Q[Any], Sequence[dict[str, Any]]]) -> None:
+        """What `serialise`, `insert_all` and `commit` do, in one round trip where it is little."""
+        text = self._spelling.inserts(deferred)
+        new = sorted(set(names) - self._serialised)
+        if text is None:
+            self.serialise(new)
+            self.insert_all(deferred)
+            text = ""
+        elif new:
+            text = self._spelling.call(_SERIALISE, array(new)) + text
+        self._end(text)
+
+    def _end(self, first: str) -> None:
+        """COMMIT after `first`, in one message: the server stops at what fails."""
         if self._spoilt:  # COMMIT would roll back, and say so where the answer to BEGIN hides it
             raise StoreUnavailable("a statement of the transaction had failed, so it was rolled back")
         try:
-            self._await(self._raw.execute(_COMMIT))
+            self._await(self._raw.execute(first + _COMMIT))
         except Collision:
             raise
         except CountersignError as error:
+            if first and before_commit(error.__cause__):
+                raise
             raise OutcomeUnknown() from error
         self._begun = True
 
@@ -176,8 +193,9 @@ class PostgresConnection:
         return together(self, writes)
 
     def insert_all(self, deferred: Mapping[Q[Any], Sequence[dict[str, Any]]]) -> None:
-        if 1 < len(deferred) <= FEW and all(len(rows) == 1 for rows in deferred.values()):
-            self.together([(q, row) for q, [row] in deferred.items()])
+        text = self._spelling.inserts(deferred) if len(deferred) > 1 else None
+        if text is not None:
+            self._await(self._raw.execute(text))
             return
         for q, rows in deferred.items():
             self._await(insert(self._raw, q, rows))

@@ -17,6 +17,12 @@ _UNIQUE = "23505"
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock timeout."""
 
+_BEFORE_COMMIT = ("22", "23", "40", "42", "55", "P0", "53100")
+"""Of what a message of inserts and COMMIT may fail with, what leaves nothing written, by how its state begins: values,
+constraints, conflicts, statements, locks, triggers, a full disk. Neither a COMMIT that has succeeded nor the BEGIN
+behind it ends so.
+"""
+
 _GONE = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
 """Read-only (a standby now), a transaction or session that idled too long, shutdown, crash, still starting."""
 
@@ -56,6 +62,16 @@ def in_our_words(error: Exception) -> CountersignError:
     if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError):
         return ConnectionLost(f"{ConnectionLost().message} ({error})")
     return StoreUnavailable(f"the database refused the work: {error}")
+
+
+def before_commit(error: BaseException | None) -> bool:
+    """Whether the server has said with `error` that the transaction in whose last message it arose wrote nothing."""
+    return str(getattr(error, "sqlstate", None)).startswith(_BEFORE_COMMIT)
+
+
+def broken(error: Exception) -> bool:
+    """Whether a connection on which `error` was raised is of no use any more."""
+    return not is_drivers(error) or isinstance(in_our_words(error), ConnectionLost)
 
 
 def unreachable(error: Exception, url: URL) -> CountersignError:

@@ -1,26 +1,22 @@
-"""Reads that need no transaction, through a pool."""
+"""Reads that need no transaction, on connections of their own."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
-import asyncpg
 from sqlalchemy.engine import URL
 
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.store.faults import ConnectionLost
-from agent_runtime.store.postgres.connecting import READING, arguments
-from agent_runtime.store.postgres.faults import (
-    CONNECT_WITHIN,
-    NoConnectionLeft,
-    in_our_words,
-    is_drivers,
-    unreachable,
-)
+from agent_runtime.store.postgres.faults import CONNECT_WITHIN, NoConnectionLeft, in_our_words, is_drivers
 from agent_runtime.store.postgres.fetching import fetch_each
+from agent_runtime.store.postgres.links import Links
+from agent_runtime.store.postgres.moment import Moment
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Rows
 
@@ -32,6 +28,9 @@ CONNECTIONS = 8
 FULL_PAUSE = 0.05
 """Seconds after which a read asks again for a connection where the server has none left."""
 
+_MOMENT: ContextVar[Moment | None] = ContextVar("moment", default=None)
+"""What is looked at just now."""
+
 _Asked = tuple[dict[str, Any], asyncio.Future[Rows]]
 
 
@@ -41,8 +40,8 @@ class PostgresReader:
     A read whose connection broke is run once more on another.
     """
 
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    def __init__(self, links: Links) -> None:
+        self._links = links
         self._asked: dict[Q[Any], list[_Asked]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(CONNECTIONS)
@@ -50,17 +49,33 @@ class PostgresReader:
     @classmethod
     async def open(cls, url: URL) -> PostgresReader:
         """Raises StoreUnavailable where no connection can be had."""
-        try:
-            pool = await asyncpg.create_pool(
-                **arguments(url, READING), min_size=1, max_size=CONNECTIONS, reset=_nothing_to_reset
-            )
-        except Exception as error:
-            if not is_drivers(error):
-                raise
-            raise unreachable(error, url) from error
-        return cls(pool)
+        return cls(await Links.open(url))
 
     async def all(self, q: Q[R], binds: dict[str, Any]) -> list[R]:
+        moment = _MOMENT.get()
+        rows = await (self._rows(q, binds) if moment is None else moment.rows(q, binds))
+        return [q.row(*row) for row in rows]
+
+    async def at_one_moment(
+        self, look: Callable[[], Coroutine[Any, Any, R]], holds: Callable[[R], Coroutine[Any, Any, bool]]
+    ) -> R:
+        """Reads again what changed meanwhile: a transaction would take round trips that reads of many callers share."""
+        while True:
+            of_one = _MOMENT.set(Moment(self._rows))
+            try:
+                found = await look()
+            finally:
+                _MOMENT.reset(of_one)
+            if await holds(found):
+                return found
+
+    async def close(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_WITHIN):
+                await asyncio.gather(*self._sending, return_exceptions=True)
+        await self._links.close()
+
+    async def _rows(self, q: Q[Any], binds: dict[str, Any]) -> Rows:
         asked = self._asked.get(q)
         if asked is None or not q.returns:
             asked = self._asked[q] = []
@@ -69,23 +84,7 @@ class PostgresReader:
             sending.add_done_callback(self._sending.discard)
         answer: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
         asked.append((binds, answer))
-        return [q.row(*row) for row in await answer]
-
-    async def at_one_moment(
-        self, look: Callable[[], Coroutine[Any, Any, R]], holds: Callable[[R], Coroutine[Any, Any, bool]]
-    ) -> R:
-        """Reads again what changed meanwhile: a transaction would take round trips that reads of many callers share."""
-        while not await holds(found := await look()):
-            pass
-        return found
-
-    async def close(self) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_WITHIN):
-                await asyncio.gather(*self._sending, return_exceptions=True)
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+        return await answer
 
     async def _send(self, q: Q[Any], asked: list[_Asked]) -> None:
         """Answers those who have asked when a connection is free."""
@@ -117,13 +116,13 @@ class PostgresReader:
         try:
             return await self._fetch_once(q, binds)
         except ConnectionLost:
-            await self._pool.expire_connections()  # what broke one is likely to have broken the others
+            self._links.renew()
             return await self._fetch_once(q, binds)
         except NoConnectionLeft:
             return await self._fetch_patiently(q, binds)
 
     async def _fetch_patiently(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
-        """By a connection that the pool has already, once one is free, or by one that others gave up."""
+        """By a connection that is open already, once one is free, or by one that others gave up."""
         loop = asyncio.get_running_loop()
         until = loop.time() + CONNECT_WITHIN
         while True:
@@ -136,13 +135,9 @@ class PostgresReader:
 
     async def _fetch_once(self, q: Q[Any], binds: Sequence[dict[str, Any]]) -> Sequence[Rows]:
         try:
-            async with self._pool.acquire() as link:
+            async with self._links.one() as link:
                 return await fetch_each(link, q, binds)
         except Exception as error:
             if not is_drivers(error):
                 raise
             raise in_our_words(error) from error
-
-
-async def _nothing_to_reset(connection: Any) -> None:
-    """Reads leave nothing behind in a session; the driver's own reset costs a round trip each."""

@@ -133,7 +133,9 @@ class PostgresWriter:
         while left:
             connection = connection or await self._connect()
             try:
-                await greenlet_spawn(commit, connection, left, side_by_side, self._joining)
+                await greenlet_spawn(
+                    commit, connection, left, side_by_side, self._joining, PostgresConnection.insert_and_commit
+                )
             except BaseException as error:
                 connection.terminate()
                 connection = None
