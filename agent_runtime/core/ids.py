@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 
-APPROVAL_REQUEST_ID = re.compile(r"[\w.:~-]{1,200}", re.ASCII)
-"""What callers may choose as an approval_request_id (unique in a deployment for ever)."""
+APPROVAL_REQUEST_ID = re.compile(r"(?!\.{1,2}\Z)[\w.:~-]{1,200}", re.ASCII)
+"""What callers may choose as an approval_request_id (unique in a deployment for ever). Not `.` and `..`: clients take
+these out of a path (RFC 3986, 5.2.4), so that nobody could look at such an approval.
+"""
+
+APPROVAL_REQUEST_ID_RULE = "must be 1 to 200 of letters, digits and _.:~-, and neither . nor .."
 
 
 def execution_id(now: int) -> str:

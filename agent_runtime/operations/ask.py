@@ -10,7 +10,7 @@ from agent_runtime.core.approval import ApprovalRequest, Kind
 from agent_runtime.core.canonical import canonical, digest
 from agent_runtime.core.checkpoints import describe
 from agent_runtime.core.duration import microseconds
-from agent_runtime.core.ids import APPROVAL_REQUEST_ID
+from agent_runtime.core.ids import APPROVAL_REQUEST_ID, APPROVAL_REQUEST_ID_RULE
 from agent_runtime.core.policy import Approval, Defaults, Policy, asked
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.errors import Conflict, InvalidRequest
@@ -87,7 +87,7 @@ def ask(tx: Tx, wanted: Asked, defaults: Defaults, *, by: Actor, via: Via) -> As
 
 def _earlier(tx: Tx, approval_request_id: str, request_digest: str) -> ApprovalRequest | None:
     if not APPROVAL_REQUEST_ID.fullmatch(approval_request_id):
-        raise InvalidRequest("approval_request_id: must be 1 to 200 of letters, digits and _.:~-")
+        raise InvalidRequest(f"approval_request_id: {APPROVAL_REQUEST_ID_RULE}")
     earlier = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=approval_request_id)
     if earlier is not None and earlier.request_digest != request_digest:
         raise Conflict(

@@ -10,7 +10,7 @@ from typing import Any
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.execution import LEASE, Execution, ExecutionStatus, Step, StepKind, StepStatus
-from agent_runtime.core.ids import APPROVAL_REQUEST_ID
+from agent_runtime.core.ids import APPROVAL_REQUEST_ID, APPROVAL_REQUEST_ID_RULE
 from agent_runtime.core.notes import Note
 from agent_runtime.core.policy import Policy
 from agent_runtime.core.principal import Actor, Via
@@ -262,9 +262,7 @@ def _record_notes(tx: Tx, execution: Execution, notes: Sequence[Note]) -> None:
 
 def _check_new_id(tx: Tx, approval_request_id: str) -> None:
     if not APPROVAL_REQUEST_ID.fullmatch(approval_request_id):
-        raise InvalidRequest(
-            f"approval_request_id: {approval_request_id!r} must be 1 to 200 of letters, digits and _.:~-"
-        )
+        raise InvalidRequest(f"approval_request_id: {approval_request_id!r} {APPROVAL_REQUEST_ID_RULE}")
     taken = tx.one(GET_APPROVAL_FOR_UPDATE, b_id=approval_request_id)
     if taken is not None:
         raise Conflict(

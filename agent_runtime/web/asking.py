@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from agent_runtime.core.addresses import refusal_of_callback, refusal_of_url
 from agent_runtime.core.duration import microseconds
-from agent_runtime.core.ids import APPROVAL_REQUEST_ID
+from agent_runtime.core.ids import APPROVAL_REQUEST_ID, APPROVAL_REQUEST_ID_RULE
 from agent_runtime.core.policy import Approval, Defaults
 from agent_runtime.core.principal import Via
 from agent_runtime.errors import CountersignError, InvalidRequest
@@ -102,7 +102,7 @@ class AskBody(Body):
     @classmethod
     def _id(cls, given: str | None) -> str | None:
         if given is not None and not APPROVAL_REQUEST_ID.fullmatch(given):
-            raise ValueError("must be 1 to 200 of letters, digits and _.:~-")
+            raise ValueError(APPROVAL_REQUEST_ID_RULE)
         return given
 
     @model_validator(mode="after")

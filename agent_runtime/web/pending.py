@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Decision, parse_verdict
 from agent_runtime.core.canonical import parse_json
 from agent_runtime.core.duration import rfc3339
-from agent_runtime.core.ids import APPROVAL_REQUEST_ID
+from agent_runtime.core.ids import APPROVAL_REQUEST_ID, APPROVAL_REQUEST_ID_RULE
 from agent_runtime.core.principal import Via
 from agent_runtime.core.redaction import redact_shown
 from agent_runtime.errors import InvalidRequest
@@ -56,7 +56,7 @@ class PendingBody(Body):
     @classmethod
     def _id(cls, given: str) -> str:
         if not APPROVAL_REQUEST_ID.fullmatch(given):
-            raise ValueError("must be 1 to 200 of letters, digits and _.:~-")
+            raise ValueError(APPROVAL_REQUEST_ID_RULE)
         return given
 
     @field_validator("action_description")

@@ -85,6 +85,7 @@ async def test_a_title_is_enough(api: Api) -> None:
         ({"reviewers": "U012"}, "reviewers"),
         ({"risk": "low"}, "risk"),
         ({"approval_request_id": "no spaces"}, "approval_request_id"),
+        ({"approval_request_id": ".."}, "approval_request_id"),
         ({"arguments": [1]}, "arguments"),
         ({"preview": {"colour": "red"}}, "preview.colour"),
         ({"preview": {"valid_for": "soon"}}, "preview.valid_for"),

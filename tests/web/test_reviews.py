@@ -399,3 +399,4 @@ async def test_a_link_reads_as_it_is(browser: Browser, world: World, url: str, s
     page = await browser.open(f"/reviews/{asking.approval.approval_request_id}")
     assert shown in page.text
     assert "\u202e" not in page.text
+    assert "What the agent knew" not in page.text, "nothing was said of it"

@@ -41,3 +41,13 @@ def test_ids_that_callers_may_choose(chosen: str) -> None:
 def test_ids_that_they_may_not(chosen: str) -> None:
     assert not APPROVAL_REQUEST_ID.fullmatch(chosen)
     assert re.fullmatch(APPROVAL_REQUEST_ID, chosen) is None
+
+
+@pytest.mark.parametrize("text", ["a", "...", ".a", "r.1:~-_", "x" * 200])
+def test_what_callers_may_choose(text: str) -> None:
+    assert APPROVAL_REQUEST_ID.fullmatch(text)
+
+
+@pytest.mark.parametrize("text", [".", "..", "", "x" * 201, "a/b", "ä", "a\n"])
+def test_what_callers_may_not_choose(text: str) -> None:
+    assert APPROVAL_REQUEST_ID.fullmatch(text) is None
