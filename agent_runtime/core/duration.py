@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -62,4 +63,11 @@ def rfc3339(at: int | None) -> str | None:
     """Epoch microseconds as RFC 3339 in UTC, or None."""
     if at is None:
         return None
-    return datetime.fromtimestamp(at / SECOND, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(at, SECOND)
+    return f"{_to_the_second(seconds)}.{rest:06d}Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _to_the_second(seconds: int) -> str:
+    """Most times that are shown together are of a few seconds."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(timespec="seconds")

@@ -53,9 +53,10 @@ def parse_path(path: str) -> Path:
 
 
 def _masked(value: JsonValue, paths: list[Path]) -> JsonValue:
-    paths = [variant for path in paths for variant in _variants(path)]
-    if () in paths:
-        return REDACTED
+    if paths:
+        paths = [variant for path in paths for variant in _variants(path)]
+        if () in paths:
+            return REDACTED
     if isinstance(value, dict):
         return _masked_object(value, paths)
     if isinstance(value, list):
@@ -80,6 +81,7 @@ def _masked_object(value: dict[str, JsonValue], paths: list[Path]) -> JsonValue:
 
 
 _shown_name = functools.lru_cache(maxsize=1024)(redact_shown)
+_short_is_secret = functools.lru_cache(maxsize=1024)(is_secret_name)
 
 
 def _masked_entry(key: str, item: JsonValue, paths: list[Path]) -> JsonValue:
@@ -87,7 +89,8 @@ def _masked_entry(key: str, item: JsonValue, paths: list[Path]) -> JsonValue:
     if any(".".join(path) == key for path in paths):
         return REDACTED
     inner = _masked(item, _into(paths, key))
-    return _without_leaves(inner, counts_stay=is_plural(key)) if is_secret_name(key) else inner
+    secret = _short_is_secret(key) if len(key) <= NAME else is_secret_name(key)
+    return _without_leaves(inner, counts_stay=is_plural(key)) if secret else inner
 
 
 def _into(paths: list[Path], key: str) -> list[Path]:

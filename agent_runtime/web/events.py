@@ -11,14 +11,14 @@ import structlog
 from aiohttp import web
 
 from agent_runtime.core.approval import ApprovalRequest
-from agent_runtime.core.execution import Execution
+from agent_runtime.core.execution import TERMINAL, Execution
 from agent_runtime.errors import CountersignError, InvalidRequest
 from agent_runtime.operations.tokens import Scope
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_APPROVAL, EVENTS_OF_STREAM
-from agent_runtime.store.executions import GET_EXECUTION
+from agent_runtime.store.executions import STANDING
 from agent_runtime.web import find
-from agent_runtime.web.answers import EventPage
+from agent_runtime.web.answers import EventAnswer, EventPage
 from agent_runtime.web.authentication import DATABASE, Identity, identify
 from agent_runtime.web.endpoint import Endpoint, answered
 from agent_runtime.web.problems import problem_of
@@ -61,16 +61,17 @@ async def _stream(request: web.Request, execution: Execution, last: int) -> web.
         if asyncio.get_running_loop().time() - known_since >= LOOKED_AT_AGAIN and not is_gone(request):
             (await identify(request)).require(Scope.read)
             known_since = asyncio.get_running_loop().time()
-        now = await database.one(GET_EXECUTION, b_id=execution.execution_id)
-        while rows := await _events(database, execution.execution_id, last):
-            for event in await event_answers(database, rows):
-                text = f"id: {event.seq}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
-                await response.write(text.encode())
+        now = await database.one(STANDING, b_id=execution.execution_id)
+        more = True
+        while more and (rows := await _events(database, execution.execution_id, last)):
+            shown = await event_answers(database, rows)
+            await response.write("".join(map(_message, shown)).encode())
             last, quiet_since = rows[-1].seq, asyncio.get_running_loop().time()
+            more = len(rows) == _BATCH
         if asyncio.get_running_loop().time() - quiet_since >= HEARTBEAT:
             await response.write(b": still here\n\n")
             quiet_since = asyncio.get_running_loop().time()
-        return now is not None and now.terminal
+        return now is not None and now.status in TERMINAL
 
     try:
         await wait_until(request, f"execution:{execution.execution_id}", send_new, seconds=None, counted=True)
@@ -87,6 +88,10 @@ async def _stream(request: web.Request, execution: Execution, last: int) -> web.
         if request.transport is not None:
             request.transport.abort()  # an end that no client takes for the end of the execution
     return response
+
+
+def _message(event: EventAnswer) -> str:
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
 
 
 async def _events(database: Database, execution_id: str, after: int) -> list[Any]:

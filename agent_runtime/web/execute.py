@@ -15,14 +15,14 @@ from agent_runtime.errors import InvalidRequest, NotFound, Overloaded
 from agent_runtime.operations.start import Start, start
 from agent_runtime.operations.tokens import Scope
 from agent_runtime.store.agents import LATEST_DEFINITION
-from agent_runtime.store.executions import GET_EXECUTION
+from agent_runtime.store.executions import GET_EXECUTION, STANDING
 from agent_runtime.store.serving import no_worker
-from agent_runtime.web.answers import StartedAnswer
+from agent_runtime.web.answers import ExecutionWithSteps, StartedAnswer
 from agent_runtime.web.authentication import DATABASE, Identity
 from agent_runtime.web.bodies import StartBody, body_of
 from agent_runtime.web.endpoint import Endpoint, answered
 from agent_runtime.web.queries import LONGEST_WAIT
-from agent_runtime.web.views import execution_answer, execution_with_steps
+from agent_runtime.web.views import execution_with_steps
 from agent_runtime.web.waiting import wait_until
 
 _TARGET = re.compile(r"(?P<agent>[A-Za-z_][\w-]*)(?:\.(?P<reasoner>[A-Za-z_][\w-]*))?", re.ASCII)
@@ -53,27 +53,36 @@ async def target(request: web.Request) -> Target:
 
 async def start_queued(request: web.Request, identity: Identity, wanted: Target) -> web.StreamResponse:
     execution = await _start(request, identity, wanted)
-    return await _started(request, execution, 202)
+    return await _started(request, await execution_with_steps(request.app[DATABASE], execution), 202)
 
 
 async def start_and_wait(request: web.Request, identity: Identity, wanted: Target) -> web.StreamResponse:
     database = request.app[DATABASE]
     execution = await _start(request, identity, wanted)
+    shown: ExecutionWithSteps | None = None
 
     async def at_rest() -> bool:
-        nonlocal execution
-        execution = await database.one(GET_EXECUTION, b_id=execution.execution_id) or execution
-        if execution.status == ExecutionStatus.queued:
-            return await no_worker(database, execution.agent)
-        if execution.status == ExecutionStatus.running:
+        nonlocal shown
+        now = await database.one(STANDING, b_id=execution.execution_id)
+        if now is None or now.status == ExecutionStatus.running:
             return False
-        shown = await execution_answer(database, execution)
+        if now.status == ExecutionStatus.queued:
+            return await no_worker(database, execution.agent)
+        shown = await _now(request, execution)
         return shown.is_complete or shown.is_waiting
 
     with suppress(Overloaded):  # it is started: who asked is told so, and polls
-        await wait_until(request, f"execution:{execution.execution_id}", at_rest, seconds=LONGEST_WAIT)
-    shown = await execution_answer(database, execution)
-    return await _started(request, execution, 200 if shown.is_complete or shown.is_waiting else 202)
+        await wait_until(request, f"rest:{execution.execution_id}", at_rest, seconds=LONGEST_WAIT)
+    if shown is None or not (shown.is_complete or shown.is_waiting):
+        shown = await _now(request, execution)
+    return await _started(request, shown, 200 if shown.is_complete or shown.is_waiting else 202)
+
+
+async def _now(request: web.Request, execution: Execution) -> ExecutionWithSteps:
+    """The execution as it is now."""
+    database = request.app[DATABASE]
+    now = await database.one(GET_EXECUTION, b_id=execution.execution_id)
+    return await execution_with_steps(database, now or execution)
 
 
 async def _start(request: web.Request, identity: Identity, wanted: Target) -> Execution:
@@ -88,14 +97,12 @@ async def _start(request: web.Request, identity: Identity, wanted: Target) -> Ex
     return started.execution
 
 
-async def _started(request: web.Request, execution: Execution, status: int) -> web.Response:
-    database = request.app[DATABASE]
-    shown = await execution_with_steps(database, execution)
-    unserved = not execution.terminal and await no_worker(database, execution.agent)
+async def _started(request: web.Request, shown: ExecutionWithSteps, status: int) -> web.Response:
+    unserved = not shown.is_complete and await no_worker(request.app[DATABASE], shown.agent)
     return answered(
         StartedAnswer(**dict(shown), no_worker=unserved),
         status,
-        {"Location": f"/api/v1/executions/{execution.execution_id}"},
+        {"Location": f"/api/v1/executions/{shown.execution_id}"},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 
@@ -45,6 +46,7 @@ def _is_loopback_host(host: str) -> bool:
     return name == "localhost" or _is_loopback_address(name)
 
 
+@functools.lru_cache(maxsize=256)
 def _is_loopback_address(text: str) -> bool:
     try:
         address = ipaddress.ip_address(text)

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent_runtime.core.approval import ApprovalRequest, ApprovalStatus, Kind, Vote
 from agent_runtime.core.duration import rfc3339
-from agent_runtime.core.execution import Execution, ExecutionStatus, Step
+from agent_runtime.core.execution import Execution, ExecutionStatus, Step, StepKind
 from agent_runtime.core.permit import Permit
 from agent_runtime.core.shown import approval_shown
 from agent_runtime.store.approvals import GET_APPROVAL, OF_EXECUTION, PENDING_OF_EXECUTION, VOTES
@@ -34,7 +34,10 @@ FAMILY = 1_000
 
 async def approval_answer(database: Database, approval: ApprovalRequest) -> ApprovalAnswer:
     """The approval with the decisions on it."""
-    shown = of_approval(approval, await database.all(VOTES, b_id=approval.approval_request_id))
+    votes: Sequence[Vote] = ()
+    if approval.version > 1:  # else nothing has happened to it yet
+        votes = await database.all(VOTES, b_id=approval.approval_request_id)
+    shown = of_approval(approval, votes)
     if approval.kind == Kind.external and approval.consumed_at is not None:
         permit = await database.one(GET_PERMIT, b_id=approval.approval_request_id)
         shown.permit = None if permit is None else of_permit(permit, approval.policy.redact)
@@ -45,7 +48,7 @@ async def execution_answer(database: Database, execution: Execution) -> Executio
     """The execution with the approvals that it waits for."""
     pending: list[ApprovalRequest] = []
     if execution.open_approvals:
-        pending = await _approvals(database, execution.execution_id, PENDING_OF_EXECUTION)
+        pending = await _approvals(database, execution.execution_id, PENDING_OF_EXECUTION, called=True)
     shown = [await approval_answer(database, approval) for approval in pending]
     held = await held_for(database, execution)
     return ExecutionAnswer(**_execution(execution, asks=bool(shown)), held_for=held, pending_approvals=shown)
@@ -54,7 +57,8 @@ async def execution_answer(database: Database, execution: Execution) -> Executio
 async def execution_with_steps(database: Database, execution: Execution) -> ExecutionWithSteps:
     """The execution with what it waits for and what it has done."""
     steps = await database.all(JOURNAL, b_id=execution.execution_id)
-    approvals = await _approvals(database, execution.execution_id, OF_EXECUTION)
+    called = any(step.kind == StepKind.call for step in steps)
+    approvals = await _approvals(database, execution.execution_id, OF_EXECUTION, called=called)
     redacted: dict[str | None, Paths] = {approval.approval_request_id: approval.policy.redact for approval in approvals}
     paths: dict[str, Paths] = {}
     for step in steps:
@@ -72,12 +76,16 @@ async def execution_with_steps(database: Database, execution: Execution) -> Exec
     )
 
 
-async def _approvals(database: Database, execution_id: str, query: Q[ApprovalRequest]) -> list[ApprovalRequest]:
-    """The approvals of an execution, then those of the executions that it called, and so on down."""
+async def _approvals(
+    database: Database, execution_id: str, query: Q[ApprovalRequest], *, called: bool
+) -> list[ApprovalRequest]:
+    """The approvals of an execution, then those of the executions that it `called`, if any, and so on down."""
     found: list[ApprovalRequest] = []
     family = [execution_id]
     for member in family:
         found += await database.all(query, b_execution=member)
+        if not called:
+            break
         children = await database.all(CHILDREN, b_parent=member)
         family += [child.execution_id for child in children[: FAMILY - len(family)]]
     return found
