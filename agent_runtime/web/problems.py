@@ -30,6 +30,7 @@ _SLUGS = {
 }
 _REMEDIES = {
     404: "nothing is at this path; /openapi.json lists what there is",
+    408: "the body did not come in time; send it whole within 30 seconds",
     413: "the body is too large; at most 256 KiB are accepted",
 }
 

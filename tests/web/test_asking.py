@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from agent_runtime.core.checkpoints import parse
 from agent_runtime.core.policy import Defaults
 from agent_runtime.store.database import Database
+from agent_runtime.web import bodies
 from tests.web.conftest import Api, Serve, World
 
 APPROVALS = "/api/v1/approvals"
@@ -107,6 +109,7 @@ async def test_what_cannot_be_asked_names_the_field(api: Api, change: dict[str, 
     assert [error["field"] for error in refused.json["errors"]] == [field]
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -158,3 +161,17 @@ async def test_a_checkpoint_of_this_place_comes_first(serve: Serve, database: Da
     body = {"title": "Clean up", "tool_name": "delete_rows", "reviewers": ["U012"]}
     shown = (await api.post(APPROVALS, body)).json
     assert (shown["reviewers"], shown["rules"]) == (["@dba"], ["checkpoint:deletions"])
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_body_that_does_not_come(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "_SECONDS_TO_SEND", 0.05)
+    never = asyncio.Event()
+
+    async def begun() -> AsyncIterator[bytes]:
+        yield b'{"title": '
+        await never.wait()
+
+    async with api.session.post(f"{api.url}{APPROVALS}", data=begun()) as refused:
+        assert refused.status == 408
+        assert "within 30 seconds" in (await refused.json())["detail"]
