@@ -41,7 +41,7 @@ from agent_runtime.store.events import record
 from agent_runtime.store.executions import GATE_CLOSED, GATE_CLOSED_WAKES
 from agent_runtime.store.outbox import APPROVAL_CARD, APPROVAL_NOTE, APPROVAL_WARNING, EXECUTION_PROGRESS, enqueue
 from agent_runtime.store.steps import ANSWER_STEP
-from agent_runtime.store.tx import Tx, Write, own_rows
+from agent_runtime.store.tx import Tx, Write, own_rows, reads_first
 
 DECISION = "decision"
 """What a decision (or the expiry) is counted as, with its verdict and door; see `Tx.count`."""
@@ -56,6 +56,7 @@ class Resolution:
 
 
 @own_rows
+@reads_first(GET_APPROVAL_FOR_UPDATE, "b_id")
 def resolve(
     tx: Tx, approval_request_id: str, decision: Decision, *, by: Actor, via: Via, fits: Fits | None = None
 ) -> Resolution:

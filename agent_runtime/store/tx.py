@@ -15,6 +15,7 @@ Write = tuple[Q[Any], dict[str, Any]]
 
 OWN_ROWS: set[Callable[..., Any]] = set()
 UNSHARED_ROWS: set[Callable[..., Any]] = set()
+FIRST_READS: dict[Callable[..., Any], tuple[Q[Any], str]] = {}
 
 
 def own_rows(operation: F) -> F:
@@ -34,6 +35,19 @@ def unshared_rows(operation: F) -> F:
     """
     UNSHARED_ROWS.add(operation)
     return operation
+
+
+def reads_first(q: Q[Any], bind: str) -> Callable[[F], F]:
+    """Marks an operation on an id that begins with reading its row, and locks it: by `q`, which has the id as `bind`.
+
+    The rows that its transaction locks and that one can then be had at once.
+    """
+
+    def mark(operation: F) -> F:
+        FIRST_READS[operation] = (q, bind)
+        return operation
+
+    return mark
 
 
 class Tx(Protocol):

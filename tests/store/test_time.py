@@ -10,7 +10,7 @@ from sqlalchemy import func, literal_column, select
 
 from agent_runtime.core.duration import DAY, MINUTE, SECOND
 from agent_runtime.store.database import Database
-from agent_runtime.store.postgres.connection import NOW
+from agent_runtime.store.postgres.locking import NOW
 from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
 from tests.clock import Clock

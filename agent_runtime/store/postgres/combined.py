@@ -75,7 +75,7 @@ class _Combined(Q[Any]):
         constants: dict[str, Any] = {}
         for number, part in enumerate(self._parts):
             compiled = part.compiled("postgresql")
-            parts.append(f"w{number} AS ({_renumbered(compiled.sql, len(order))})")
+            parts.append(f"w{number} AS ({renumbered(compiled.sql, len(order))})")
             columns.append(self._column.format(number) if part.returns else "NULL")
             order += [_name(number, name) for name in compiled.order]
             constants |= {_name(number, name): value for name, value in compiled.constants.items()}
@@ -90,11 +90,12 @@ def _binds(writes: Sequence[Write]) -> dict[str, Any]:
     return {_name(number, name): value for number, (_, binds) in enumerate(writes) for name, value in binds.items()}
 
 
+@functools.cache
 def _name(number: int, name: str) -> str:
     """A bind of one part, apart from the other parts'."""
     return f"w{number}.{name}"
 
 
-def _renumbered(sql: str, first: int) -> str:
+def renumbered(sql: str, first: int) -> str:
     """The text with its parameters numbered from `first` on."""
     return _PARAMETER.sub(lambda found: f"${int(found[1]) + first}", sql)

@@ -10,14 +10,16 @@ from sqlalchemy.util import await_only
 from agent_runtime.errors import CountersignError, StoreUnavailable
 from agent_runtime.store.clock import since_start
 from agent_runtime.store.faults import Collision, OutcomeUnknown
+from agent_runtime.store.intake import Request
 from agent_runtime.store.postgres.combined import together
 from agent_runtime.store.postgres.connecting import disconnect
 from agent_runtime.store.postgres.faults import before_commit, in_our_words, is_drivers
 from agent_runtime.store.postgres.fetching import fetch_each, insert
+from agent_runtime.store.postgres.locking import LOCK, NOW, ROOTS, SERIALISE, lock_and_read
 from agent_runtime.store.postgres.spelled import Spelling, array
 from agent_runtime.store.statement import Q
 from agent_runtime.store.transaction import Rows
-from agent_runtime.store.tx import Write
+from agent_runtime.store.tx import FIRST_READS, Write
 
 T = TypeVar("T")
 
@@ -26,68 +28,8 @@ BRIEF, PATIENT = 1000, 5000
 one by one after that; so is whoever waits for a process that was paused.
 """
 
-NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-"""The database's time in epoch microseconds; `extract` is exact (numeric)."""
-
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {wait}; SAVEPOINT request"
 _COMMIT = f"COMMIT; {_BEGIN.format(wait=BRIEF)}"
-
-_SERIALISE = """
-SELECT pg_advisory_xact_lock(1131377236, key)
-FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest($1::text[]) AS name ORDER BY key) AS keys
-"""
-"""Locks names, all writers in one order; the first number keeps them apart from others' advisory locks."""
-
-_LOCK = """
-WITH owned AS MATERIALIZED (
-    SELECT wanted.id, own.execution_id, own.parent_execution_id, e.execution_id AS locked
-    FROM (
-        SELECT ids.id, coalesce(
-            (SELECT a.execution_id FROM approvals a WHERE a.approval_request_id = ids.id), ids.id
-        ) AS execution_id
-        FROM unnest($1::text[]) AS ids(id)
-        OFFSET 0
-    ) AS wanted
-    JOIN executions own ON own.execution_id = wanted.execution_id
-    JOIN executions e ON e.execution_id = ANY (ARRAY[own.execution_id, own.parent_execution_id])
-    ORDER BY e.execution_id
-    FOR UPDATE OF e
-), outside AS MATERIALIZED (
-    SELECT a.approval_request_id
-    FROM approvals a
-    WHERE a.approval_request_id = ANY ($1::text[]) AND a.execution_id IS NULL
-    ORDER BY a.approval_request_id
-    FOR UPDATE
-), held AS MATERIALIZED (
-    SELECT id, execution_id, parent_execution_id, locked FROM owned
-    UNION ALL
-    SELECT approval_request_id, approval_request_id, NULL, approval_request_id FROM outside
-)
-SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, rows.*, streams.*
-FROM (
-    SELECT array_agg(id), array_agg(execution_id), array_agg(parent_execution_id), array_agg(locked) FROM held
-) AS rows, (
-    SELECT count(pg_advisory_xact_lock(1131377236, key))
-    FROM (SELECT DISTINCT hashtext(locked) AS key FROM held ORDER BY key OFFSET 0) AS keys
-) AS streams
-"""
-"""Executions first, all writers in one order: some operations come to the execution by its approval, others the other
-way round. With an execution its parent, which its end answers, while a parent's end withdraws its children: ids sort by
-the database's time, so a parent is locked before its children by either. The streams of what is locked come with it, in
-the order of _SERIALISE. The time is that of the row made of the aggregates, so it is read when all are locked.
-"""
-
-_ROOTS = """
-WITH RECURSIVE lines AS (
-    SELECT execution_id AS id, execution_id, parent_execution_id FROM executions WHERE execution_id = ANY ($1::text[])
-    UNION
-    SELECT lines.id, up.execution_id, up.parent_execution_id
-    FROM lines
-    JOIN executions up ON up.execution_id = lines.parent_execution_id
-)
-SELECT id, execution_id FROM lines WHERE parent_execution_id IS NULL
-"""
-"""The execution at the top of each one's callers. Who called whom never changes."""
 
 
 class PostgresConnection:
@@ -103,6 +45,8 @@ class PostgresConnection:
         self._serialised: set[str] = set()
         self._begun = False
         self._spoilt = False
+        self._expected: Write | None = None
+        self._read: tuple[Write, Rows] | None = None
         self.ahead = 0
         """Microseconds between the database's time and `since_start()`, which no step of this process's clock moves."""
 
@@ -144,7 +88,7 @@ class PostgresConnection:
             self.insert_all(deferred)
             text = ""
         elif new:
-            text = self._spelling.call(_SERIALISE, array(new)) + text
+            text = self._spelling.call(SERIALISE, array(new)) + text
         self._end(text)
 
     def _end(self, first: str) -> None:
@@ -181,6 +125,9 @@ class PostgresConnection:
         self._savepoint, self._spoilt = "clean", False
 
     def rows(self, q: Q[Any], binds: dict[str, Any]) -> Rows:
+        if self._read is not None and self._read[0] == (q, binds):
+            (_, found), self._read = self._read, None
+            return found
         compiled = q.compiled("postgresql")
         return self._await(self._raw.fetch(compiled.sql, *compiled.positional(binds)))
 
@@ -203,7 +150,12 @@ class PostgresConnection:
     def serialise(self, names: Iterable[str]) -> None:
         names = set(names) - self._serialised
         if names:
-            self._await(self._raw.fetch(_SERIALISE, list(names)))
+            self._await(self._raw.fetch(SERIALISE, list(names)))
+
+    def expect(self, request: Request | None) -> None:
+        """Whose transaction is next, where it is one alone: what that reads first comes with its locks."""
+        read = None if request is None else FIRST_READS.get(request.operation)
+        self._expected = None if read is None or request is None else (read[0], {read[1]: request.works_on})
 
     def lock(self, ids: Iterable[str]) -> tuple[int, Mapping[str, str]]:
         wanted = list(ids)
@@ -212,14 +164,26 @@ class PostgresConnection:
             families: Mapping[str, str] = {}
             self._serialised = set()
         else:
-            now, found, executions, parents, locked, _ = self._await(self._raw.fetchrow(_LOCK, wanted))
+            now, found, executions, parents, locked = self._locked(wanted)
             families = dict(zip(found or (), executions or (), strict=True))
             self._serialised = set(locked or ())
             if len(wanted) > 1 and any(parents or ()):  # one alone is in nobody's way
-                roots = dict(self._await(self._raw.fetch(_ROOTS, list(set(families.values())))))
+                roots = dict(self._await(self._raw.fetch(ROOTS, list(set(families.values())))))
                 families = {one: roots.get(execution, execution) for one, execution in families.items()}
         self.ahead = now - since_start()
         return now, families
+
+    def _locked(self, ids: list[str]) -> Sequence[Any]:
+        row: list[Any]
+        expected, self._expected = self._expected, None
+        if expected is None:
+            *row, _ = self._await(self._raw.fetchrow(LOCK, ids))
+            return row
+        q, binds = expected
+        positional = q.compiled("postgresql").positional(binds)
+        *row, _, first = self._await(self._raw.fetchrow(lock_and_read(q), ids, *positional))
+        self._read = expected, first
+        return row
 
     async def close(self) -> None:
         await disconnect(self._raw)
@@ -229,6 +193,7 @@ class PostgresConnection:
         self._raw.terminate()
 
     def _await(self, answer: Awaitable[T]) -> T:
+        self._read = None  # what is read ahead is for the first statement
         try:
             return await_only(translated(answer))
         except BaseException:

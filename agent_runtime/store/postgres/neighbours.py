@@ -31,6 +31,9 @@ TOGETHER = 30
 MOST = 300
 """Topics to announce at once; where there are more, everybody is woken."""
 
+APART = 0.005
+"""Seconds between announcements: the first is told at once, what follows it closely in one."""
+
 FIRST_PAUSE, LAST_PAUSE = 0.05, 5.0
 """Seconds between attempts to reach a database that is away."""
 
@@ -85,6 +88,8 @@ class PostgresNeighbours:
                 await self._on(link.execute("SELECT pg_notify($1, $2)", CHANNEL, payload))
             if self._ending.is_set() and not self._topics:
                 return
+            if topics:
+                await asyncio.sleep(APART)
             await self._something.wait()
 
     async def _listen_again(self) -> Any:

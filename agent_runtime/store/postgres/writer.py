@@ -132,6 +132,7 @@ class PostgresWriter:
         left, again = batch, False
         while left:
             connection = connection or await self._connect()
+            connection.expect(left[0] if len(left) == 1 else None)
             try:
                 await greenlet_spawn(
                     commit, connection, left, side_by_side, self._joining, PostgresConnection.insert_and_commit
