@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import random
 from collections.abc import Sequence
@@ -16,8 +17,9 @@ from agent_runtime.delivery.notifier import Notifier, RetryAfter, Undeliverable
 from agent_runtime.delivery.notifier_rows import Delivery, give_up, postpone, put_back, take
 from agent_runtime.delivery.pacing import Pacing
 from agent_runtime.delivery.showing import Showing
+from agent_runtime.store.approvals import OF_EXECUTION
 from agent_runtime.store.database import Database
-from agent_runtime.store.outbox import TO_SHOW
+from agent_runtime.store.outbox import EXECUTION_RESULT, TO_SHOW
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +28,12 @@ FIRST_RETRY, LAST_RETRY = SECOND, 5 * MINUTE
 GIVE_UP_AFTER = 60
 """Tries of one row that the other side refused; with the longest pauses about four and a half hours. Its being away
 altogether is no reason to give up.
+"""
+
+
+LAST_WORD_WAITS = 5.0
+"""Seconds for which the result of an execution waits for what this process has on its way about its approvals, so that
+a thread reads in the order of what happened. A place that takes longer holds it up no further.
 """
 
 
@@ -56,8 +64,12 @@ class Outbox(Deliverer[Delivery]):
 
     async def _in_order(self, deliveries: Sequence[Delivery]) -> None:
         """One subject's rows one after the other, so that a card is there before what is said below it."""
+        ends = any(delivery.topic == EXECUTION_RESULT for delivery in deliveries)
         for delivery in deliveries:
             try:
+                if ends:
+                    await self._after_approvals_of(delivery.subject)
+                    ends = False
                 await Showing(self.database, self.notifier, self.lanes, delivery).show()
             except LaneBusy as busy:
                 self.holds.drop(delivery.ids)
@@ -69,6 +81,13 @@ class Outbox(Deliverer[Delivery]):
             except Exception as error:
                 log.exception("outbox: delivery failed", topic=delivery.topic, subject=delivery.subject)
                 await self._postpone(delivery, f"{type(error).__name__}: {error}", None)
+
+    async def _after_approvals_of(self, execution_id: str) -> None:
+        approvals = await self.database.all(OF_EXECUTION, b_execution=execution_id)
+        asked = {approval.approval_request_id for approval in approvals} & self._on_their_way.keys()
+        before = [self._on_their_way[approval_request_id] for approval_request_id in asked]
+        if before:
+            await asyncio.wait(before, timeout=LAST_WORD_WAITS)
 
     async def _postpone(self, delivery: Delivery, reason: str, seconds: float | None, *, away: bool = False) -> None:
         self.holds.drop(delivery.ids)
