@@ -355,6 +355,14 @@ async def test_every_input_reports_what_was_chosen(page: Page, workspace: Worksp
     assert (await app.next("view_submission"))["payload"]["view"]["state"]["values"] == whole
 
 
+async def test_a_long_modal_opens_at_its_beginning(page: Page, workspace: Workspace, app: SocketApp) -> None:
+    lines = [{"type": "section", "text": plain(f"line {number}")} for number in range(60)]
+    shown = await open_modal(page, workspace, app, modal(*lines, text_input("why")))
+    await expect(shown.get_by_text("line 0", exact=True)).to_be_in_viewport()
+    await expect(shown.get_by_test_id("input-text")).not_to_be_in_viewport()
+    await expect(shown.get_by_test_id("input-text")).to_be_focused()
+
+
 async def test_escape_closes_the_modal_on_top(page: Page, workspace: Workspace, app: SocketApp) -> None:
     shown = await open_modal(page, workspace, app, modal(text_input("why"), actions(button("deeper"))))
     await shown.get_by_test_id("input-text").fill("kept")

@@ -191,7 +191,8 @@ export class Modals {
   focus(caret) {
     const same = caret && document.getElementById(caret.id);
     const first = this.dialog.querySelector("[autofocus], .modal__body :is(input, textarea, select)");
-    (same ?? first ?? this.dialog.querySelector(".modal__body")).focus();
+    // A form at the end does not scroll away what it is about.
+    (same ?? first ?? this.dialog.querySelector(".modal__body")).focus({ preventScroll: !same });
     if (same && caret.at !== null) same.setSelectionRange(caret.at, caret.at);
   }
 }
