@@ -23,6 +23,11 @@ IN_FLIGHT = 64
 ALONG = 16
 """Rows that are taken in the transaction that wrote them; more are taken in one of their own."""
 
+GIVES_WAY = 0.001
+"""Seconds from when rows are taken until they are looked at: whatever wrote them goes on first, as a program waits for
+that, and drawing a message takes this process longer than a commit.
+"""
+
 T = TypeVar("T")
 Take = Callable[..., Sequence[T]]
 """An operation of the store that takes due rows."""
@@ -146,6 +151,7 @@ class Deliverer(ABC, Generic[T]):
 
 
 async def _behind(before: asyncio.Task[None] | None, deliver: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await asyncio.sleep(GIVES_WAY)
     if before is not None:
         await asyncio.wait([before])
     await deliver()

@@ -12,7 +12,7 @@ from typing import Any
 BATCH = 64
 """Requests that share one COMMIT at most."""
 
-ALONG = 0.005
+ALONG = 0.002
 """Seconds that a request which has time waits for a transaction that others ask for."""
 
 
