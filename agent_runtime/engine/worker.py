@@ -325,6 +325,7 @@ def register(tx: Tx, worker_id: str, agents: list[str]) -> None:
 
 
 def beat(tx: Tx, worker_id: str, agents: list[str]) -> dict[str, tuple[int, int]]:
-    """A heartbeat: the worker's row and its leases."""
-    tx.run(BEAT, b_worker=worker_id, b_now=tx.now, b_agents=canonical([*agents]))
+    """A heartbeat: the worker's row, written anew where it was taken for dead, and its leases."""
+    if tx.run(BEAT, b_worker=worker_id, b_now=tx.now, b_agents=canonical([*agents])) is None:
+        register(tx, worker_id, agents)
     return heartbeat(tx, worker_id)

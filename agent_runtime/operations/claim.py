@@ -11,6 +11,7 @@ from agent_runtime.core.execution import LEASE, LEASE_FRESH, MAX_ATTEMPTS, Execu
 from agent_runtime.core.policy import Defaults, merge, never_ending
 from agent_runtime.errors import LostClaim
 from agent_runtime.operations.request import Question, request
+from agent_runtime.store.agents import FORGET_WORKER, GONE_WORKERS
 from agent_runtime.store.approvals import OF_EXECUTION, TOUCH_APPROVAL
 from agent_runtime.store.events import code_version, record
 from agent_runtime.store.executions import (
@@ -27,6 +28,7 @@ from agent_runtime.store.executions import (
     PROGRESS_LEASED,
     RELEASE_ONE,
     RELEASE_PARKED,
+    RELEASE_UNLOCKED,
     REQUEUE,
 )
 from agent_runtime.store.outbox import APPROVAL_CARD, EXECUTION_PROGRESS, enqueue
@@ -224,6 +226,19 @@ def release_parked(tx: Tx, worker_id: str) -> int:
     if released:
         tx.wake("queued")
     return released
+
+
+def release_from_the_gone(tx: Tx) -> int:
+    """Lets any worker claim what those had parked that have given no sign of life for a lease, and forgets them.
+
+    Returns how many there were. One that comes back says so with its next heartbeat.
+    """
+    gone = tx.all(GONE_WORKERS, b_since=tx.now - LEASE, b_limit=SWEPT)
+    for worker in gone:
+        if tx.run_all(RELEASE_UNLOCKED, b_worker=worker.worker_id):
+            tx.wake("queued")
+        tx.run(FORGET_WORKER, b_worker=worker.worker_id)
+    return len(gone)
 
 
 def release_one(tx: Tx, execution: Execution, worker_id: str) -> None:

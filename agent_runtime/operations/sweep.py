@@ -9,7 +9,7 @@ from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.ladder import Climbed, Rung
 from agent_runtime.core.policy import Defaults
 from agent_runtime.operations.announce import News, announce
-from agent_runtime.operations.claim import SWEPT, take_over_lapsed
+from agent_runtime.operations.claim import SWEPT, release_from_the_gone, take_over_lapsed
 from agent_runtime.operations.consume import lapse_permits
 from agent_runtime.operations.orphans import ask_about_orphans
 from agent_runtime.operations.resolve import expire
@@ -33,6 +33,8 @@ class Swept:
     """Permits of outside agents that ended without a report."""
     orphaned: int = 0
     """Ended executions whose last calls were looked after."""
+    gone: int = 0
+    """Workers without a sign of life; what they had parked may be claimed by others."""
     more: bool = False
 
 
@@ -46,8 +48,9 @@ def sweep(tx: Tx, defaults: Defaults | None = None) -> Swept:
     taken_over = take_over_lapsed(tx)
     lapsed = lapse_permits(tx, SWEPT)
     orphaned = ask_about_orphans(tx, defaults or Defaults())
-    more = SWEPT in (len(due), taken_over, lapsed, orphaned)
-    return Swept(len(due) - expired, expired, taken_over, lapsed, orphaned, more=more)
+    gone = release_from_the_gone(tx)
+    more = SWEPT in (len(due), taken_over, lapsed, orphaned, gone)
+    return Swept(len(due) - expired, expired, taken_over, lapsed, orphaned, gone, more=more)
 
 
 def climb(tx: Tx, approval: ApprovalRequest) -> bool:

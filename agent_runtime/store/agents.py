@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, literal, not_, select, update
 
-from agent_runtime.store.rows import column_names
-from agent_runtime.store.schema import agent_definitions, workers
+from agent_runtime.store.rows import among, column_names
+from agent_runtime.store.schema import agent_definitions, executions, workers
 from agent_runtime.store.statement import Q
 
 _d = agent_definitions.c
@@ -44,3 +44,17 @@ BEAT = Q(
 LIVE_WORKERS = Q(
     select(_w.worker_id, _w.agents, _w.host, _w.pid).where(_w.heartbeat_at > bindparam("b_since")), quick=True
 )
+GONE_WORKERS = Q(
+    select(_w.worker_id)
+    .where(_w.heartbeat_at <= bindparam("b_since"))
+    .order_by(_w.heartbeat_at)
+    .limit(bindparam("b_limit"))
+    .with_for_update(skip_locked=True)
+)
+"""Those that have given no sign of life since then."""
+
+_keeps = exists(
+    select(literal(1)).where(executions.c.worker_id == _w.worker_id, among(executions.c.status, ["waiting", "queued"]))
+)
+FORGET_WORKER = Q(delete(workers).where(_w.worker_id == bindparam("b_worker"), not_(_keeps)).returning(_w.worker_id))
+"""One that keeps no parked execution any more."""

@@ -352,6 +352,20 @@ RELEASE_PARKED = Q(
     .values(worker_id=null(), lease_until=null())
     .returning(_e.execution_id)
 )
+_kept_unlocked = (
+    select(_e.execution_id)
+    .where(_e.worker_id == bindparam("b_worker"), among(_e.status, ["waiting", "queued"]))
+    .with_for_update(skip_locked=True)
+    .cte("unlocked")
+)
+RELEASE_UNLOCKED = Q(
+    update(executions)
+    .where(_e.execution_id.in_(select(_kept_unlocked.c.execution_id)))
+    .values(worker_id=null(), lease_until=null())
+    .returning(_e.execution_id)
+)
+"""The same, but those that are being written just now: nobody waits for it."""
+
 RELEASE_ONE = Q(
     update(executions)
     .where(

@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from agent_runtime.agent import Agent
+from agent_runtime.core.duration import SECOND
 from agent_runtime.core.execution import LEASE
 from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.engine.reasoning import Reasoning
 from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.claim import claim, park, release_one, release_parked
+from agent_runtime.operations.sweep import sweep
+from agent_runtime.store.agents import BEAT, LIVE_WORKERS
 from agent_runtime.store.database import Database
 from agent_runtime.store.executions import claim_queued
+from agent_runtime.store.tx import Tx
 from tests.clock import Clock
 from tests.engine.conftest import OpenReplica
 from tests.engine.running import Run, until
@@ -333,6 +337,51 @@ async def test_one_that_another_worker_has_claimed_is_dropped(
     assert await run.output() == ["assessed a", "approved"]
     await first.worker._beat_once()
     assert (here.began, here.left, there.began) == (["a"], ["a"], ["a"])
+
+
+@pytest.mark.parametrize("parked_when", ["waiting", "queued"])
+async def test_what_a_dead_worker_had_parked_is_released_when_its_lease_would_be_over(
+    live_database: Database, open_replica: OpenReplica, parked_when: str
+) -> None:
+    """Whenever it died: whoever decides later waits for nobody. One that was taken for dead says that it is alive."""
+    here, there = Claims(), Claims()
+    first = await open_replica(Answers(), here.app)
+    run = await begin(first, claim_id="a")
+    await run.waits()
+    worker_id = first.worker.worker_id
+    assert (await run.execution()).worker_id == worker_id
+    first.worker._stopping = True  # it claims nothing any more, as if it had died
+    if parked_when == "queued":
+        await decide(live_database, "claim-a")
+    await live_database.write(_has_been_silent, worker_id, LEASE)
+    second = await open_replica(Answers(), there.app)
+    assert await live_database.all(LIVE_WORKERS, b_since=0) != []
+    while (await run.execution()).worker_id == worker_id:
+        await live_database.write(sweep, Defaults())
+    if parked_when == "waiting":
+        await decide(second.database, "claim-a")
+    assert await run.output() == ["assessed a", "approved"]
+    assert there.began == ["a"]
+    assert {row.worker_id for row in await live_database.all(LIVE_WORKERS, b_since=0)} == {second.worker.worker_id}
+    await first.worker._beat_once()
+    assert worker_id in {row.worker_id for row in await live_database.all(LIVE_WORKERS, b_since=0)}
+    assert here.left == ["a"]
+
+
+async def test_what_a_living_worker_has_parked_stays_with_it(
+    live_database: Database, open_replica: OpenReplica
+) -> None:
+    here = Claims()
+    first = await open_replica(Answers(), here.app)
+    run = await begin(first, claim_id="a")
+    await run.waits()
+    await live_database.write(_has_been_silent, first.worker.worker_id, LEASE - SECOND)
+    assert (await live_database.write(sweep, Defaults())).gone == 0
+    assert (await run.execution()).worker_id == first.worker.worker_id
+
+
+def _has_been_silent(tx: Tx, worker_id: str, microseconds: int) -> None:
+    assert tx.run(BEAT, b_worker=worker_id, b_now=tx.now - microseconds, b_agents="[]") is not None
 
 
 async def test_a_graceful_stop_releases_what_is_parked(live_database: Database, open_replica: OpenReplica) -> None:

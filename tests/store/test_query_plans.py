@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from agent_runtime.core.canonical import canonical
 from agent_runtime.core.permit import Permit
+from agent_runtime.store.agents import FORGET_WORKER, GONE_WORKERS
 from agent_runtime.store.approvals import (
     DECIDED,
     DECIDED_VERSIONS,
@@ -36,6 +37,7 @@ from agent_runtime.store.executions import (
     LAPSED,
     OF_CONVERSATION,
     RELEASE_PARKED,
+    RELEASE_UNLOCKED,
     REQUESTED_BY,
     claim_queued,
     list_executions,
@@ -69,6 +71,7 @@ SERVED_BY: dict[str, tuple[Q[Any], str]] = {
     "an approval": (GET_APPROVAL, "approvals_pkey"),
     "the next queued executions": (claim_queued(["refund_agent"]), "ix_executions_queued|ix_executions_by_status"),
     "what a worker keeps parked": (RELEASE_PARKED, "ix_executions_kept"),
+    "the same of one that is gone": (RELEASE_UNLOCKED, "ix_executions_kept"),
     "what one person asked for": (REQUESTED_BY, "ix_executions_requested_by"),
     "executions of one agent": (list_executions(status=False, agent=True, after=True), "ix_executions_by_agent"),
     "lapsed leases": (LAPSED, "ix_executions_leased"),
@@ -100,9 +103,11 @@ COUNTED: dict[str, tuple[Q[Any], str]] = {
     "webhooks that wait": (WAITING_WEBHOOKS, "ix_outbox_due|ix_outbox_subject"),
     "webhooks that were given up": (DEAD_WEBHOOKS, "ix_outbox_dead"),
     "workers that are alive": (ALIVE, "ix_workers_heartbeat"),
+    "workers that are gone": (GONE_WORKERS, "ix_workers_heartbeat"),
+    "a worker that keeps nothing": (FORGET_WORKER, "ix_executions_kept"),
 }
-"""What a scrape of /metrics counts. Here most rows are among those that are counted, so that reading the whole table
-may well be quicker; what matters is that an index can answer where most rows have ended.
+"""What a scrape of /metrics counts, and the few workers. Here most rows are among those that are counted, so that
+reading the whole table may well be quicker; what matters is that an index can answer where most rows have ended.
 """
 
 
