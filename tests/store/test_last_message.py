@@ -14,7 +14,7 @@ from agent_runtime.store.events import EVENTS_OF_STREAM, record
 from agent_runtime.store.faults import Collision
 from agent_runtime.store.outbox import WEBHOOK, enqueue
 from agent_runtime.store.postgres.connection import PostgresConnection
-from agent_runtime.store.postgres.spelled import MOST
+from agent_runtime.store.postgres.spelled import MOST, SETTING, Spelling
 from agent_runtime.store.tx import Tx
 from tests.store.work import insert, insert_later, keys
 
@@ -62,6 +62,23 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 async def test_texts_arrive_as_they_are(database: Database) -> None:
     await database.write(insert_all_later, ODD)
     assert sorted(await keys(database)) == sorted(ODD)
+
+
+async def test_nothing_is_written_out_where_a_literal_means_something_else(
+    database: Database, trips: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a pooler that drops what a connection asks for."""
+    await database.write(several_tables, "first")
+    trips.clear()
+    await database.write(several_tables, "second")
+    written_out = trips["trips"]
+    monkeypatch.setitem(SETTING, "standard_conforming_strings", "off")
+    monkeypatch.setattr(Spelling, "_safe", property(Spelling._safe.func))
+    trips.clear()
+    await database.write(insert_all_later, ODD)
+    await database.write(several_tables, "third")
+    assert trips["trips"] > 2 * written_out
+    assert set(ODD) < set(await keys(database))
 
 
 async def test_rows_of_several_tables_take_no_round_trip_of_their_own(database: Database, trips: Counter[str]) -> None:

@@ -6,6 +6,7 @@ already; what it returns is lost.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,9 @@ MOST = 16
 """Rows that are worth it; more are sent as they are."""
 
 SETTING = {"standard_conforming_strings": "on"}
-"""What the connection needs: a backslash in a literal is one."""
+"""What the connection needs: a backslash in a literal is one. The server reports it; where something between has lost
+it, nothing is written out.
+"""
 
 
 class Spelling:
@@ -26,9 +29,14 @@ class Spelling:
         self._wait = wait
         self._prepared: dict[str, Any] = {}
 
+    @functools.cached_property
+    def _safe(self) -> bool:
+        reported = self._raw.get_settings()
+        return all(getattr(reported, name, None) == wanted for name, wanted in SETTING.items())
+
     def inserts(self, deferred: Mapping[Q[Any], Sequence[Mapping[str, Any]]]) -> str | None:
         """The inserts as one text; None where they are too many, or hold what has no literal here."""
-        if sum(map(len, deferred.values())) > MOST:
+        if not self._safe or sum(map(len, deferred.values())) > MOST:
             return None
         calls: list[str] = []
         for q, rows in deferred.items():
