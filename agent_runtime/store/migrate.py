@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agent_runtime.errors import SchemaMismatch, StoreUnavailable
 from agent_runtime.store.damage import find_damage
 from agent_runtime.store.revision import HEAD, VERSION_TABLE, is_served
-from agent_runtime.store.sqlite import connect
+from agent_runtime.store.sqlite import connect, create_private
 from agent_runtime.store.url import parse_database_url
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def _found_in_file(path: Path) -> str | None:
 
     Looks without our settings: they would change a file of somebody else's.
     """
+    create_private(path)
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection:
             if damage := find_damage(connection, path.stat().st_size):

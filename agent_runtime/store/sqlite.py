@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,8 +41,22 @@ LOOK = 0.2
 """Seconds between looks at what other processes have committed."""
 
 
+_creating = threading.Lock()
+
+
+def create_private(path: Path) -> None:
+    """A new, empty file that only its owner may read; one that is there is left as it is, and so is its mode.
+
+    SQLite gives the files beside it the same mode. Where none can be made here, SQLite says so at the first look.
+    """
+    with forks.transaction(), _creating, contextlib.suppress(OSError):
+        # Never a file that is there: closing it would let go of the locks that this process holds on it.
+        os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A connection with the product's settings; usable from any thread, one at a time."""
+    create_private(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     try:
         for pragma in _PRAGMAS:

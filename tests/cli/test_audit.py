@@ -80,6 +80,7 @@ async def test_backup_and_restore(countersign: Command, open_rows: Database, tmp
     assert (refused.status, "--force" in refused.err) == (1, True)
     done = await countersign.done("db", "restore", str(file), "--force")
     assert "1 executions are held" in done.out
+    assert (tmp_path / "countersign.db").stat().st_mode & 0o077 == 0
     assert len([*tmp_path.glob("countersign.db.before-restore-*")]) >= 1
     shown = await countersign.done("executions", "list", "--json")
     assert shown.json[0]["execution_id"] == flow.execution_id

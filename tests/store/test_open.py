@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,3 +200,44 @@ async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="file is not a database"):
         await Database.open(f"sqlite:///{path}")
     assert path.read_text() == "Remember the milk.\n" * 1000
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """What a shell gives its programs: others may read what they write."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob("*.db*") if path.is_file()}
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.usefixtures("usual_umask")
+async def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "linked.db").symlink_to(tmp_path / "elsewhere.db")
+    async with await Database.open(f"sqlite:///{tmp_path / 'new.db'}") as database:
+        await database.write(insert, "a")
+        assert modes(tmp_path) == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
+    await asyncio.to_thread(upgrade_database, f"sqlite:///{tmp_path / 'linked.db'}")
+    assert modes(tmp_path)["elsewhere.db"] == 0o600
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.usefixtures("usual_umask")
+async def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    path.touch(0o640)
+    async with await Database.open(f"sqlite:///{path}") as database:
+        await database.write(insert, "a")
+        assert modes(tmp_path) == {"shared.db": 0o640, "shared.db-wal": 0o640, "shared.db-shm": 0o640}
+
+
+@pytest.mark.databases("sqlite")
+async def test_where_no_file_can_be_made(tmp_path: Path) -> None:
+    missing = tmp_path / "linked.db"
+    missing.symlink_to(tmp_path / "nowhere" / "countersign.db")
+    with pytest.raises(StoreUnavailable, match=r"linked\.db cannot be opened: unable to open database file"):
+        await Database.open(f"sqlite:///{missing}")
