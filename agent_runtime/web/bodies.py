@@ -120,6 +120,9 @@ async def body_of(request: web.Request, model: type[M], *, optional: bool = Fals
 
 async def raw_body(request: web.Request) -> bytes:
     """The exact bytes; a body that is too large, too slow or no bytes at all is refused as 413, 408 or 400."""
+    length = request.content_length or 0
+    if length > MAX_BYTES:
+        raise web.HTTPRequestEntityTooLarge(max_size=MAX_BYTES, actual_size=length)
     try:
         async with asyncio.timeout(_SECONDS_TO_SEND):
             return await request.read()

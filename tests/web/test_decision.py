@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
 from agent_runtime import Agent, tool
 from agent_runtime.core.approval import ApprovalRequest, Verdict, parse_verdict
@@ -222,6 +223,20 @@ async def test_a_body_beyond_256_kib_is_413(api: Api, world: World) -> None:
     assert (await api.post(path_of(approval), body + b" " * (262_145 - len(body)))).status == 413
     assert (await world.approval(approval)).status == "pending"
     assert (await api.post(path_of(approval), body + b" " * (262_144 - len(body)))).status == 200
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_body_that_is_announced_beyond_256_kib_is_413_before_it_comes(api: Api, world: World) -> None:
+    approval = await world.waiting()
+    url = URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = f"POST {path_of(approval)} HTTP/1.1\r\nHost: {url.authority}\r\nContent-Length: 99999999999\r\n\r\n"
+    writer.write(head.encode() + b"{")
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).split()[1] == b"413"
+        assert b"at most 256 KiB are accepted" in await reader.readuntil(b"}")
+    writer.close()
+    await writer.wait_closed()
 
 
 likely = st.sampled_from(["approved", "approve", "rejected", "decision", "feedback", "yes", "true", ""])
