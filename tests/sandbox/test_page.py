@@ -371,11 +371,21 @@ async def test_escape_closes_the_modal_on_top(page: Page, workspace: Workspace, 
     second = modal(text_input("more"), title=plain("Second"), notify_on_close=True)
     await workspace.client.views_push(trigger_id=trigger_id, view=second)
     await expect(shown.get_by_role("heading", name="Second")).to_be_visible()
+    answer = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        response = await route.fetch()
+        await answer.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/close", late, times=1)
     await page.keyboard.press("Escape")
     assert (await app.next("view_closed"))["payload"]["is_cleared"] is False
     await expect(shown.get_by_test_id("input-text")).to_have_value("kept")
-    await shown.get_by_test_id("modal-close").click()
+    await shown.get_by_test_id("modal-close").click()  # while the page still waits for what became of the other one
     await expect(shown).to_be_hidden()
+    async with page.expect_response("**/close"):
+        answer.set()
 
 
 async def test_the_home_tab_shows_what_the_app_publishes(page: Page, workspace: Workspace, app: SocketApp) -> None:

@@ -13,7 +13,7 @@ export class Modals {
     this.forms = new Map();
     this.stack = [];
     this.drawn = "";
-    this.busy = false;
+    this.busy = null;
     this.dialog = h("dialog", {
       class: "dialog modal",
       testid: "modal",
@@ -88,7 +88,7 @@ export class Modals {
     const form = new Form(view.id, directory, view.state.values, {
       dispatch: (use) => this.use(view, form, use),
       keep: (block, state) =>
-        this.busy || this.view?.id !== view.id ? null : this.actions.keepInput(view, block, state),
+        this.busy === view.id || this.view?.id !== view.id ? null : this.actions.keepInput(view, block, state),
     });
     this.forms.set(view.id, form);
     return form;
@@ -155,10 +155,14 @@ export class Modals {
     await this.actions.useInView(view, use);
   }
 
-  /** One thing at a time: while the app is being waited for, nothing else is sent. */
+  /**
+   * One thing at a time for one view: while the app is being waited for, nothing else is sent of it. The view that
+   * comes to the top meanwhile (below one that closes, above one that was submitted) can be used at once.
+   */
   async during(work, form = null) {
-    if (this.busy || !this.view) return;
-    this.setBusy(true);
+    const { view } = this;
+    if (!view || this.busy === view.id) return;
+    this.setBusy(view.id);
     this.say("");
     try {
       await work();
@@ -168,16 +172,17 @@ export class Modals {
       if (form && errors && !Array.isArray(errors)) this.refuse(form, errors);
       else this.say(error.message);
     } finally {
-      this.setBusy(false);
+      if (this.busy === view.id) this.setBusy(null);
     }
   }
 
+  /** `busy`: the view on top, whose app is being waited for, or null. */
   setBusy(busy) {
     this.busy = busy;
     const button = this.dialog.querySelector("[data-testid=modal-submit]");
     if (!button) return;
-    button.setAttribute("aria-busy", String(busy));
-    button.disabled = busy || Boolean(this.view?.submit_disabled);
+    button.setAttribute("aria-busy", String(busy !== null));
+    button.disabled = busy !== null || Boolean(this.view?.submit_disabled);
   }
 
   refuse(form, errors) {
