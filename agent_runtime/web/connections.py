@@ -9,6 +9,7 @@ import asyncio
 import resource
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 import structlog
 from aiohttp import web
@@ -52,8 +53,8 @@ class Connections:
         self._refusing: set[_Refusal] = set()
         self._said_at = -SAID_EVERY
 
-    def accept(self, server: web.Server) -> asyncio.Protocol:
-        """What serves a connection that was just made."""
+    def accept(self, server: web.Server, make: Callable[[], web.RequestHandler]) -> asyncio.Protocol:
+        """What serves a connection that was just made: what `make` makes for `server`, or a refusal."""
         is_open = server.connections
         if len(is_open) >= self.at_most and not self._drop_longest_resting():
             self.refused += 1
@@ -62,7 +63,7 @@ class Connections:
         if len(self._resting) > 2 * len(is_open) + 64:  # most of them are closed
             alive = set(is_open)
             self._resting = OrderedDict.fromkeys(one for one in self._resting if one in alive)
-        handler = server()
+        handler = make()
         self._resting[handler] = None
         return handler
 

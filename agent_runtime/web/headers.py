@@ -19,6 +19,11 @@ _UNLESS_SET = {
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """The handler of `on_response_prepare`."""
+    guard(response)
+
+
+def guard(response: web.StreamResponse) -> None:
     """Nothing is sniffed, framed, cached or told to other sites."""
     for name, value in _ALWAYS.items():
         response.headers[name] = value

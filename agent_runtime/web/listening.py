@@ -8,12 +8,13 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
 from agent_runtime.errors import InvalidSetting
 from agent_runtime.web.connections import BACKLOG, CONNECTIONS, KEPT_ALIVE
-from agent_runtime.web.unreadable import ServerLog
+from agent_runtime.web.unreadable import Handler, ServerLog
 
 
 async def bind(host: str, port: int, *, auto_port: bool = False) -> list[socket.socket]:
@@ -44,7 +45,7 @@ def closed_at_the_end(sockets: Sequence[socket.socket]) -> Iterator[None]:
 
 def runner_of(app: web.Application) -> web.AppRunner:
     """What serves an application of `create_app`; to be set up, and cleaned up at the end."""
-    return web.AppRunner(app, access_log=None, logger=ServerLog(), shutdown_timeout=5, keepalive_timeout=KEPT_ALIVE)
+    return web.AppRunner(app, shutdown_timeout=5)
 
 
 class _Site(web.BaseSite):
@@ -53,7 +54,8 @@ class _Site(web.BaseSite):
     def __init__(self, runner: web.AppRunner, bound: socket.socket) -> None:
         super().__init__(runner, backlog=BACKLOG)
         self._bound = bound
-        self._accept = partial(runner.app[CONNECTIONS].accept, _server_of(runner))
+        server = _server_of(runner)
+        self._accept = partial(runner.app[CONNECTIONS].accept, server, partial(_handler, server))
 
     @property
     def name(self) -> str:
@@ -63,6 +65,12 @@ class _Site(web.BaseSite):
         await super().start()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, sock=self._bound, backlog=self._backlog)
+
+
+def _handler(server: web.Server) -> web.RequestHandler:
+    """What serves one connection."""
+    options: dict[str, Any] = {"access_log": None, "logger": ServerLog(), "keepalive_timeout": KEPT_ALIVE}
+    return Handler(server, loop=asyncio.get_running_loop(), **options)
 
 
 def _server_of(runner: web.AppRunner) -> web.Server:

@@ -77,7 +77,7 @@ def problem_of(error: CountersignError, request: web.Request) -> web.Response:
 
 
 def problem(
-    request: web.Request,
+    request: web.BaseRequest,
     status: int,
     slug: str,
     detail: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -139,11 +140,16 @@ def test_as_many_as_there_are_files_for(monkeypatch: pytest.MonkeyPatch) -> None
     ],
     ids=["a bad header", "a bad line", "a long header"],
 )
-async def test_what_cannot_be_read_is_not_logged(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_cannot_be_read_is_not_repeated(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async with served(at_most=8) as serving:
         with capture_logs() as logged:
             reader = await serving.opened(sent)
-            assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"400"
+            answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.split()[1] == "400"
+    assert "\r\nServer: countersign\r\n" in head
+    assert json.loads(body)["type"] == "urn:countersign:problem:bad-request"
+    assert not any(word in answer for word in ("hidden", "aiohttp", "Python"))
     assert [line["event"] for line in logged] == ["unreadable request"]
     assert "hidden" not in f"{logged} {caplog.text}"
     assert caplog.records == []
