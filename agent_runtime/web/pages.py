@@ -59,9 +59,13 @@ async def refusals_as_pages(request: web.Request, handler: Handler) -> web.Strea
     """Tells a person on one of our pages what was refused, and asks a stranger to sign in."""
     try:
         return await handler(request)
+    except web.HTTPNotFound as error:
+        if not wants_page(request):
+            raise
+        reason = "There is nothing at this address."
+        return page(request, "refused.html", status=error.status, title=error.reason, reason=reason)
     except CountersignError as error:
-        path = request.rel_url.raw_path
-        if not wants_page(request) or not (path == "/" or path.startswith(_PAGES)):
+        if not wants_page(request) or not _is_a_page(request):
             raise
         if IDENTITY not in request:
             request[IDENTITY] = ANYBODY
@@ -70,3 +74,10 @@ async def refusals_as_pages(request: web.Request, handler: Handler) -> web.Strea
             return page(request, "sign_in.html", status=error.status, reason=reason)
         title = HTTPStatus(error.status).phrase
         return page(request, "refused.html", status=error.status, title=title, reason=error.message)
+
+
+def _is_a_page(request: web.Request) -> bool:
+    """Whether a person may come here; they may also mistype a path."""
+    path = request.rel_url.raw_path
+    unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
+    return path == "/" or path.startswith(_PAGES) or unknown

@@ -400,3 +400,15 @@ async def test_a_link_reads_as_it_is(browser: Browser, world: World, url: str, s
     assert shown in page.text
     assert "\u202e" not in page.text
     assert "What the agent knew" not in page.text, "nothing was said of it"
+
+
+async def test_a_mistyped_path_is_a_page_for_people_and_a_problem_for_programs(api: Api, world: World) -> None:
+    for path in ("/nowhere", "/api/v1/nowhere", "/reviews/a/b/c"):
+        shown = await api.get(path, headers=PAGE)
+        assert (shown.status, shown.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+        assert "There is nothing at this address." in shown.text
+        told = await api.get(path)
+        assert (told.status, told.json["type"]) == (404, "urn:countersign:problem:not-found")
+    await world.token("read")
+    assert "<form" in (await api.get("/nowhere", headers=PAGE)).text  # who it is is asked first
+    assert (await api.get("/nowhere")).json["status"] == 401
