@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from agent_runtime.core.canonical import parsed
 from agent_runtime.core.duration import rfc3339
 from agent_runtime.core.policy import Policy
-from agent_runtime.core.text import check_storable
+from agent_runtime.core.text import check_words
 from agent_runtime.errors import AlreadyResolved, ApprovalExpired, Conflict, InvalidRequest
 
 
@@ -68,7 +68,7 @@ class Decision:
     digest: str | None = None
 
     def __post_init__(self) -> None:
-        check_storable(self.feedback, "feedback")
+        check_words(self.feedback, "feedback")
 
 
 class Vote(NamedTuple):

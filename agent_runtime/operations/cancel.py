@@ -11,6 +11,7 @@ from agent_runtime.core.canonical import canonical
 from agent_runtime.core.deciding import Ended
 from agent_runtime.core.execution import LEASE, Execution, ExecutionStatus, Step, StepStatus
 from agent_runtime.core.principal import Actor, Via
+from agent_runtime.core.text import check_words
 from agent_runtime.errors import Conflict, NotFound
 from agent_runtime.operations.resolve import end, let_go_on
 from agent_runtime.store.approvals import PENDING_OF_EXECUTION
@@ -25,8 +26,10 @@ from agent_runtime.store.tx import Tx, own_rows
 def cancel(tx: Tx, execution_id: str, *, by: Actor, via: Via, reason: str = "") -> Execution:
     """Cancels an execution that has not ended; a call that is running now is let finish and its result recorded.
 
-    Cancelling a cancelled one again changes nothing. Raises NotFound, or Conflict where it has ended otherwise.
+    Cancelling a cancelled one again changes nothing. Raises NotFound, Conflict where it has ended otherwise,
+    or InvalidRequest for a reason that is too long.
     """
+    check_words(reason, "reason")
     execution = tx.one(LOCK_EXECUTION, b_id=execution_id)
     if execution is None:
         raise NotFound(f"no execution has the id {execution_id!r}")

@@ -14,6 +14,7 @@ from agent_runtime.core.permit import PermitStatus
 from agent_runtime.core.policy import may_decide
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.core.shown import given_context
+from agent_runtime.core.text import check_words
 from agent_runtime.errors import InvalidRequest
 from agent_runtime.operations.cancel import end_execution
 from agent_runtime.operations.edits import were_edited
@@ -51,6 +52,7 @@ def settle(
     fails the execution. Where that has ended already, what was found is recorded and nothing runs. Settling the same
     way again returns the first settlement. Raises as `resolve` does, and InvalidRequest for one of another kind.
     """
+    check_words(evidence, "evidence")
     doubt = load(tx, approval_request_id)
     with refusals_recorded(doubt, by, via):
         may_decide(doubt.policy, requested_by=doubt.requested_by, by=by, via=via, widened=bool(doubt.widened))

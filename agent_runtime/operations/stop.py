@@ -7,6 +7,7 @@ from typing import Literal
 
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.core.switches import ALL, Switch, in_words, scope_of
+from agent_runtime.core.text import check_words
 from agent_runtime.errors import Conflict, NotFound, Stopped
 from agent_runtime.store.agents import DEFINITIONS
 from agent_runtime.store.events import record
@@ -27,6 +28,7 @@ def stop(tx: Tx, name: str, *, kind: Kind = "", by: Actor, via: Via, reason: str
     From then on nothing of it is claimed and no call of it starts, on every replica; what runs ends its step. What is
     stopped already stays as it is. Raises NotFound for an unknown name, Conflict where it is an agent's and a tool's.
     """
+    check_words(reason, "reason")
     scope = _scope(tx, name, kind)
     before = tx.one(GET_SWITCH, b_scope=scope)
     if before is not None:
@@ -40,6 +42,7 @@ def stop(tx: Tx, name: str, *, kind: Kind = "", by: Actor, via: Via, reason: str
 
 def resume(tx: Tx, name: str, *, kind: Kind = "", by: Actor, via: Via, reason: str = "") -> Switch:
     """Lets go on what was stopped; returns what that was. Raises NotFound where it is not stopped."""
+    check_words(reason, "reason")
     stopped = {switch.scope for switch in tx.all(SWITCHES)}
     wanted = [ALL] if not name else [scope_of(one, name) for one in ("agent", "tool") if kind in ("", one)]
     found = [scope for scope in wanted if scope in stopped]

@@ -73,7 +73,11 @@ class AgentHandle:
         await self._decide(Decision(Verdict.rejected, reason), approval_request_id)
 
     async def _request_changes(self, feedback: str, *, approval_request_id: str | None = None) -> None:
-        """The pending call does not run, and the model is told what to change. Raises as `approve` does."""
+        """The pending call does not run, and the model is told what to change. Raises as `approve` does, and
+        InvalidRequest where `feedback` says nothing.
+        """
+        if not feedback.strip():
+            raise InvalidRequest("feedback: say what should be different; the model is told")
         await self._decide(Decision(Verdict.request_changes, feedback), approval_request_id)
 
     async def _respond(

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.fields import FieldInfo
 
 from agent_runtime.core.canonical import JsonValue, parse_json
+from agent_runtime.core.text import LONGEST_WORDS
 from agent_runtime.errors import InvalidRequest
 
 MAX_BYTES = 262_144
@@ -28,7 +29,7 @@ def _storable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-Words = Annotated[Text, Field(max_length=10_000)]
+Words = Annotated[Text, Field(max_length=LONGEST_WORDS)]
 
 
 class Body(BaseModel):

@@ -132,6 +132,8 @@ async def test_reject_and_request_changes_tell_the_agent_why(countersign: Comman
     assert answer.json["already_processed"] is False
     assert ((await first.approval()).feedback, (await second.approval()).feedback) == ("too much", "half of it")
 
+    long = await countersign("approvals", "reject", rejected.approval_request_id, "--reason", "x" * 10_001)
+    assert (long.status, "feedback: has 10,001 characters; at most 10,000" in long.said) == (2, True)
     empty = await countersign("approvals", "request-changes", changed.approval_request_id, "--changes", " ")
     assert empty.status == 2
     assert "--changes" in empty.err

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from agent_runtime.core.principal import Actor, Via
-from agent_runtime.errors import NotAuthorized
+from agent_runtime.core.approval import Decision, Outcome, Verdict
+from agent_runtime.core.principal import LOCAL_OPERATOR, Actor, Via
+from agent_runtime.core.text import LONGEST_WORDS
+from agent_runtime.errors import InvalidRequest, NotAuthorized
+from agent_runtime.operations.cancel import cancel
 from agent_runtime.operations.extend import extend
 from agent_runtime.operations.resolve import resolve
+from agent_runtime.operations.settle import settle
+from agent_runtime.operations.stop import resume, stop
 from agent_runtime.store.approvals import GET_APPROVAL
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM
@@ -46,3 +52,21 @@ async def test_so_is_a_refused_extension(database: Database) -> None:
 
     events = await database.all(EVENTS_OF_STREAM, b_stream=flow.execution_id, b_after=0, b_limit=100)
     assert events[-1].type == "approval.refused"
+
+
+@pytest.mark.databases("sqlite")
+async def test_words_that_are_too_long_are_refused_at_every_door(database: Database) -> None:
+    flow = await Flow.asked(database)
+    [asked] = await flow.pending()
+    words = "x" * (LONGEST_WORDS + 1)
+    with pytest.raises(InvalidRequest, match=r"^feedback: has 10,001 characters; at most 10,000 are taken"):
+        Decision(Verdict.rejected, words)
+    door: dict[str, Any] = {"by": LOCAL_OPERATOR, "via": Via.cli}
+    for refused in (
+        database.write(settle, asked.approval_request_id, Outcome.stop, evidence=words, **door),
+        database.write(cancel, flow.execution_id, reason=words, **door),
+        database.write(stop, "", reason=words, **door),
+        database.write(resume, "", reason=words, **door),
+    ):
+        with pytest.raises(InvalidRequest, match="has 10,001 characters"):
+            await refused

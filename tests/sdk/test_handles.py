@@ -168,6 +168,8 @@ def test_requested_changes_are_told_and_the_new_call_is_asked_anew(
     model.says(FIRST, call("process_refund", order_id="ORD-1", amount=5), "Paid half.")
     handle = runtime.start(refund_agent(ledger), "Refund ORD-1")
     handle.get_status()
+    with pytest.raises(InvalidRequest, match=r"^feedback: "):
+        handle.request_changes(" ")
     handle.request_changes("half of it")
     assert handle.get_status().is_waiting
     assert 'changes requested by the reviewer: "half of it"' in tool_messages(model)[0]
