@@ -39,13 +39,10 @@ class Service:
 
 async def check_models(settings: Settings, deployed: Iterable[str]) -> list[Finding]:
     """One finding a service: of the default model, and of the models that deployed agents name."""
-    wanted: dict[str, set[str]] = {}
-    for model in {settings.model, *deployed} - {""}:
-        try:
-            prefix, name = split_model(model)
-        except InvalidSetting as error:
-            return [bad(ABOUT, error.message)]
-        wanted.setdefault(prefix, set()).add(name)
+    try:
+        wanted = _by_prefix({settings.model, *deployed} - {""})
+    except InvalidSetting as error:
+        return [bad(ABOUT, error.message)]
     found = []
     for prefix, names in sorted(wanted.items()):
         service = _service(settings, prefix)
@@ -55,6 +52,24 @@ async def check_models(settings: Settings, deployed: Iterable[str]) -> list[Find
         else:
             found += await _check(prefix, service, names)
     return found
+
+
+def missing_keys(settings: Settings, models: Iterable[str]) -> list[Finding]:
+    """A finding for each service of `models` whose key is not set; asks nobody. Raises InvalidSetting for ""."""
+    services = {prefix: (_service(settings, prefix), names) for prefix, names in _by_prefix(models).items()}
+    return [
+        _keyless(prefix, service, names)
+        for prefix, (service, names) in sorted(services.items())
+        if service is not None and not service.key
+    ]
+
+
+def _by_prefix(models: Iterable[str]) -> dict[str, set[str]]:
+    wanted: dict[str, set[str]] = {}
+    for model in models:
+        prefix, name = split_model(model)
+        wanted.setdefault(prefix, set()).add(name)
+    return wanted
 
 
 def _service(settings: Settings, prefix: str) -> Service | None:
@@ -76,14 +91,7 @@ def _text(secret: SecretStr | None) -> str:
 
 async def _check(prefix: str, service: Service, names: set[str]) -> list[Finding]:
     if not service.key:
-        models = ", ".join(f"{prefix}/{name}" for name in sorted(names))
-        return [
-            note(
-                ABOUT,
-                f"{service.key_setting} is not set: agents on {models} cannot think",
-                "set it; without agents of your own (only outside ones ask) it is not needed",
-            )
-        ]
+        return [_keyless(prefix, service, names)]
     try:
         status, listed = await _list(service)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -95,6 +103,15 @@ async def _check(prefix: str, service: Service, names: set[str]) -> list[Finding
             )
         ]
     return _answered(prefix, service, names, status, listed)
+
+
+def _keyless(prefix: str, service: Service, names: set[str]) -> Finding:
+    models = ", ".join(f"{prefix}/{name}" for name in sorted(names))
+    return note(
+        ABOUT,
+        f"{service.key_setting} is not set: agents on {models} cannot think",
+        "set it; without agents of your own (only outside ones ask) it is not needed",
+    )
 
 
 async def _list(service: Service) -> tuple[int, set[str]]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import stat
 import sys
 import threading
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent_runtime.errors import InvalidSetting
 from bot.cli.session import ENV_FILE
+
+if TYPE_CHECKING:
+    from agent_runtime.agent import Agent
 
 
 def serve(
@@ -28,6 +34,7 @@ def serve(
     """Serve agents, the HTTP API, timers, and Slack where its tokens are set. Ctrl-C stops it cleanly."""
     from agent_runtime import server
     from agent_runtime.loading import load_agents
+    from bot.checks.model import missing_keys
     from bot.settings import slack_settings
 
     configure_logging()
@@ -37,6 +44,8 @@ def serve(
     def ready(up: server.Server) -> None:
         typer.echo(f"API and dashboard: {up.url}")
         typer.echo(f"Agents: {', '.join(sorted(up.runtime.agents)) or 'none (name them with --agents module:attr)'}")
+        for lacking in missing_keys(settings, models_of(loaded, settings.model)):
+            typer.echo(f"Model: {lacking.text}; set it")
         if not up.runtime.surfaces:
             typer.echo(
                 "Slack: not configured; set SLACK_BOT_TOKEN, and SLACK_APP_TOKEN (Socket Mode) or "
@@ -51,7 +60,27 @@ def serve(
         stop_at_end_of_input(stop)
         await server.serve(loaded, settings=settings, env_file=ENV_FILE, ready=ready, stop=stop)
 
-    asyncio.run(run())
+    with named_as_given(host, port):
+        asyncio.run(run())
+
+
+def models_of(agents: Iterable[Agent], default: str) -> set[str]:
+    """The models that these agents cannot do without. One with reasoners may well ask none, where it names none."""
+    return {agent.model or default for agent in agents if agent.model or not agent.reasoners}
+
+
+@contextlib.contextmanager
+def named_as_given(host: str | None, port: int | None) -> Iterator[None]:
+    """An address that cannot be used is named as it was given: the option, or the setting."""
+    options = {"COUNTERSIGN_HOST": ("--host", host), "COUNTERSIGN_PORT": ("--port", port)}
+    try:
+        yield
+    except InvalidSetting as error:
+        setting, _, reason = error.message.partition(": ")
+        option, given = options.get(setting, ("", None))
+        if given is None:
+            raise
+        raise InvalidSetting(f"{option}: {reason}") from error
 
 
 def demo(
@@ -82,8 +111,6 @@ def demo(
 
 def port_setting(name: str, default: int) -> int:
     """A port from the environment; raises InvalidSetting naming it."""
-    from agent_runtime.errors import InvalidSetting
-
     text = os.environ.get(name, "")
     if not text:
         return default

@@ -15,7 +15,7 @@ from agent_runtime.store.database import Database
 from agent_runtime.store.inspection import inspect_database
 from agent_runtime.store.revision import HEAD
 from bot.checks.finding import Finding, Level
-from bot.checks.model import check_models
+from bot.checks.model import check_models, missing_keys
 from bot.checks.request_url import check_request_url
 from bot.sandbox.app import Sandbox, running_sandbox
 from bot.sandbox.config import ChannelConfig, UserGroupConfig
@@ -179,6 +179,11 @@ async def test_every_service_that_agents_name_is_looked_at() -> None:
     found = await check_models(Settings(), ["anthropic/claude", "gpt-4o"])
     assert [one.text.split(" ")[0] for one in found] == ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]
     assert "openai/gpt-4o, openai/gpt-4o-mini" in found[1].text
+
+
+def test_keys_that_are_missing_are_told_without_asking_anybody() -> None:
+    found = missing_keys(Settings(openai_api_key="k-123"), ["anthropic/claude", "gpt-4o", "mistral/large"])
+    assert [one.text for one in found] == ["ANTHROPIC_API_KEY is not set: agents on anthropic/claude cannot think"]
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,8 @@ BAD = {
     "no reviewer": ({"COUNTERSIGN_REVIEWERS": "everybody!"}, [], "COUNTERSIGN_REVIEWERS"),
     "no URL": ({"COUNTERSIGN_PUBLIC_URL": "countersign.test"}, [], "COUNTERSIGN_PUBLIC_URL"),
     "an address of another machine": ({"COUNTERSIGN_HOST": "192.0.2.1"}, [], "COUNTERSIGN_HOST"),
+    "an option's address of another machine": ({"COUNTERSIGN_HOST": "::1"}, ["--host", "192.0.2.1"], ": --host: "),
+    "an option's address that is none": ({}, ["--host", "256.1.1.1"], ": --host: "),
     "an unknown module": ({}, ["--agents", "no_such_module:agent"], "no_such_module"),
     "no module": ({}, ["--agents", ":agent"], "--agents :agent"),
     "an unknown attribute": ({}, ["--agents", "examples.refund_agent:nobody"], "nobody"),
@@ -186,6 +188,7 @@ async def test_a_corrupt_database_is_refused(tmp_path: Path) -> None:
 
 async def test_without_slack_api_and_timers_are_served(start: Start) -> None:
     server, url = await start(*SAMPLE)
+    await server.says("Model: OPENAI_API_KEY is not set: agents on openai/gpt-4o-mini cannot think; set it")
     await server.says("Slack: not configured.*SLACK_BOT_TOKEN.*SLACK_APP_TOKEN.*SLACK_SIGNING_SECRET")
     async with aiohttp.ClientSession() as http, http.get(f"{url}/readyz") as answer:
         told = await answer.json()
