@@ -47,7 +47,7 @@ class Agent:
         output_type: Any = None,
         max_turns: int = 25,
     ) -> None:
-        given = name or node_id
+        given = name if name or node_id is None else node_id
         if given is None or not _NAME.fullmatch(given):
             raise InvalidDefinition(f"name: {given!r} must be letters, digits, _ and -, beginning with a letter or _")
         if model and not _MODEL.fullmatch(model):

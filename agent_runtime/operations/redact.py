@@ -8,7 +8,7 @@ from typing import Any
 from agent_runtime.core.approval import ApprovalRequest
 from agent_runtime.core.audit import payload_digest, redacted_data
 from agent_runtime.core.canonical import canonical
-from agent_runtime.core.execution import Step, StepKind
+from agent_runtime.core.execution import Execution, Step, StepKind
 from agent_runtime.core.principal import Actor, Via
 from agent_runtime.core.redaction import REDACTED
 from agent_runtime.errors import Conflict, InvalidRequest, NotFound
@@ -23,6 +23,18 @@ from agent_runtime.store.tx import Tx
 _ALL = 1_000_000
 
 
+def ended(tx: Tx, execution_id: str) -> Execution:
+    """The execution, its row locked, where its payloads may be taken out. Raises NotFound, or Conflict for one that has
+    not ended.
+    """
+    execution = tx.one(LOCK_EXECUTION, b_id=execution_id)
+    if execution is None:
+        raise NotFound(f"no execution has the id {execution_id!r}")
+    if not execution.terminal:
+        raise Conflict(f"the execution is {execution.status}; cancel it, or wait until it has ended")
+    return execution
+
+
 def redact(tx: Tx, execution_id: str, *, reason: str, by: Actor, via: Via) -> int:
     """Replaces the payloads of an ended execution, of its steps, approvals and events; how many events lost theirs.
 
@@ -31,11 +43,7 @@ def redact(tx: Tx, execution_id: str, *, reason: str, by: Actor, via: Via) -> in
     """
     if not reason.strip():
         raise InvalidRequest("reason: say why; it is recorded")
-    execution = tx.one(LOCK_EXECUTION, b_id=execution_id)
-    if execution is None:
-        raise NotFound(f"no execution has the id {execution_id!r}")
-    if not execution.terminal:
-        raise Conflict(f"the execution is {execution.status}; cancel it, or wait until it has ended")
+    execution = ended(tx, execution_id)
     given: dict[str, Any] = json.loads(execution.input)
     error = None if execution.error is None else {**json.loads(execution.error), "message": REDACTED}
     result = None if execution.result is None else {**json.loads(execution.result), "result": REDACTED}

@@ -20,7 +20,7 @@ from agent_runtime.core.display import visible
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.errors import InvalidRequest, NotFound
 from bot.cli.printing import show_block, show_fields, show_json, show_table, warn
-from bot.cli.session import Json, on_database
+from bot.cli.session import Json, on_database, word_of
 
 if TYPE_CHECKING:
     from agent_runtime.store.database import Database
@@ -134,7 +134,9 @@ def request_changes(
 @app.command()
 def settle(
     approval_request_id: ApprovalId,
-    outcome: Annotated[Outcome, typer.Argument(help="happened, not_happened (asks again, then runs) or stop.")],
+    outcome: Annotated[
+        str, typer.Argument(metavar="OUTCOME", help="happened, not_happened (asks again, then runs) or stop.")
+    ],
     result: Annotated[str | None, typer.Option(help="What the call returned, as JSON (with happened).")] = None,
     evidence: Annotated[str, typer.Option("--evidence", "-m", help="How you know.")] = "",
     as_json: Json = False,
@@ -143,7 +145,8 @@ def settle(
     from agent_runtime.core.canonical import InvalidJson, parse_json
     from agent_runtime.operations.settle import settle as settle_doubt
 
-    if result is not None and outcome is not Outcome.happened:
+    found = word_of(Outcome, outcome, "OUTCOME")
+    if result is not None and found is not Outcome.happened:
         raise InvalidRequest(f"--result: only with happened; {outcome} has none")
     try:
         value = None if result is None else parse_json(result.encode())
@@ -153,7 +156,7 @@ def settle(
         lambda database: database.write(
             settle_doubt,
             approval_request_id,
-            outcome,
+            found,
             by=LOCAL_OPERATOR,
             via=Via.cli,
             result=value,

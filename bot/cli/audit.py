@@ -52,11 +52,13 @@ def export(
         raise typer.BadParameter("it narrows the whole trail, not one execution's or approval's", param_hint="--since")
     selection = Selection(_time(since, "--since"), _time(until, "--until"), execution or None, approval or None)
     key = _key()
-    if not key:
-        warn("COUNTERSIGN_AUDIT_KEY is not set: the export is not signed; make a key with `openssl rand -hex 32`")
     with _written_to(output) as file:
 
         async def write(database: Database) -> int:
+            if not key:
+                warn(
+                    "COUNTERSIGN_AUDIT_KEY is not set: the export is not signed; make a key with `openssl rand -hex 32`"
+                )
             lines = lines_of(
                 database, selection, key=key, by=LOCAL_OPERATOR, via=Via.cli, progress=_progress("exported")
             )
@@ -121,9 +123,11 @@ def redact(
 
     Who did what when stays, and so does the proof that nothing else was changed.
     """
+    from agent_runtime.operations.redact import ended
     from agent_runtime.operations.redact import redact as redact_execution
 
     if not yes:
+        on_database(lambda database: database.write(ended, execution_id))
         typer.confirm(f"Nobody will be able to read what {execution_id} was about. Go on?", abort=True)
     count = on_database(
         lambda database: database.write(redact_execution, execution_id, reason=reason, by=LOCAL_OPERATOR, via=Via.cli)

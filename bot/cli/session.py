@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -16,10 +17,19 @@ if TYPE_CHECKING:
     from agent_runtime.store.database import Database
 
 R = TypeVar("R")
+E = TypeVar("E", bound=StrEnum)
 
 ENV_FILE = ".env"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def word_of(known: type[E], word: str, hint: str) -> E:
+    """`word` as one of `known`. Raises BadParameter; Typer's own refusal of an enumeration's words begins oddly."""
+    try:
+        return known(word)
+    except ValueError:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}", param_hint=hint) from None
 
 
 def on_database(work: Callable[[Database], Awaitable[R]], *, create: bool = False, database_url: str = "") -> R:

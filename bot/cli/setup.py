@@ -11,7 +11,7 @@ import typer
 
 from agent_runtime.errors import InvalidSetting
 from bot.cli.printing import show_findings, show_json
-from bot.cli.session import ENV_FILE, Json, runtime_settings
+from bot.cli.session import ENV_FILE, Json, runtime_settings, word_of
 
 if TYPE_CHECKING:
     from bot.checks.finding import Finding
@@ -26,17 +26,19 @@ class Mode(StrEnum):
 
 def manifest(
     mode: Annotated[
-        Mode | None, typer.Option(help="Socket Mode or HTTP mode; without it, what the tokens that are set say.")
-    ] = None,
+        str, typer.Option(help="socket or http (Socket Mode, HTTP mode); without it, what the tokens that are set say.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Print the Slack app's manifest for these settings, to paste into Slack (Create New App → From a manifest)."""
     from bot import manifest as slack_app
     from bot.settings import slack_settings
 
-    if mode is None:
-        mode = Mode.http if slack_settings(env_file=ENV_FILE).mode == "http" else Mode.socket
-    request_url = _request_url() if mode is Mode.http else None
+    if mode:
+        wanted = word_of(Mode, mode, "--mode")
+    else:
+        wanted = Mode.http if slack_settings(env_file=ENV_FILE).mode == "http" else Mode.socket
+    request_url = _request_url() if wanted is Mode.http else None
     if as_json:
         show_json(slack_app.manifest(request_url))
     else:

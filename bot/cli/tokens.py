@@ -21,7 +21,9 @@ def create(
     stands_for: Annotated[
         str, typer.Option("--for", help="slack:TEAM:USER: the token is that person, with their limits.")
     ] = "",
-    expires_in_days: Annotated[float | None, typer.Option(min=0.001, help="Days until it stops working.")] = None,
+    expires_in_days: Annotated[
+        float | None, typer.Option(min=0.001, max=3650, help="Days until it stops working.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Create a token and print it, once."""

@@ -199,9 +199,9 @@ def _barred(user: Mapping[str, Any], identity: Identity) -> str:
     if user.get("deleted"):
         return "your account is deactivated"
     if user.get("is_bot") or user.get("is_workflow_bot") or user.get("id") == "USLACKBOT":
-        return "bots may not decide"
+        return "bots may not decide or start anything"
     if user.get("is_restricted") or user.get("is_ultra_restricted"):
-        return "guests may not decide; ask a full member of the workspace"
+        return "guests may not decide or start anything; ask a full member of the workspace"
     enterprise = str((user.get("enterprise_user") or {}).get("enterprise_id") or "")
     if user.get("is_stranger") or not (
         identity.is_home(str(user.get("team_id") or "")) or (enterprise and enterprise == identity.enterprise_id)

@@ -140,7 +140,8 @@ async def test_who_may_not_start(desk: Desk, who: str) -> None:
     await connected(desk)
     await desk.mentions(who, "refund it")
     if who != FORMER:
-        await desk.is_told(who, "You can't start anything here", channel=AGENTS)
+        reason = "guests may not decide or start anything" if who == GUEST else ""
+        await desk.is_told(who, "You can't start anything here", reason, channel=AGENTS)
     await desk.runs(await desk.mentions(REQUESTER, "refund it"))
     assert await prompts(desk, who) == []
 

@@ -52,6 +52,24 @@ async def test_an_export_that_fails_leaves_no_file(countersign: Command) -> None
     url = {"COUNTERSIGN_DATABASE_URL": "sqlite+aiosqlite:///not_there.db"}
     missing = await countersign("audit", "export", "-o", str(file), **KEY, **url)
     assert (missing.status, file.exists()) == (1, False)
+    unsigned = await countersign("audit", "export", "-o", str(file), **url)
+    assert "there is no database" in unsigned.err
+    assert "COUNTERSIGN_AUDIT_KEY" not in unsigned.err
+
+
+async def test_redaction_asks_about_what_is_there_alone(countersign: Command, open_rows: Database) -> None:
+    unknown = await countersign("audit", "redact", "exe_nobodys", "-m", "asked to", typed="n\n")
+    assert (unknown.status, unknown.out) == (1, "")
+    assert "no execution has the id 'exe_nobodys'" in unknown.err
+    flow = await Flow.asked(open_rows)
+    alive = await countersign("audit", "redact", flow.execution_id, "-m", "asked to", typed="n\n")
+    assert (alive.out, "wait until it has ended" in alive.err) == ("", True)
+    await countersign.done("executions", "cancel", flow.execution_id)
+    asked = await countersign("audit", "redact", flow.execution_id, "-m", "asked to", typed="n\n")
+    assert "Go on?" in asked.said
+    assert (
+        "the payloads of" in (await countersign.done("audit", "redact", flow.execution_id, "-m", "asked to", "-y")).out
+    )
 
 
 async def test_stop_and_resume(countersign: Command, open_rows: Database) -> None:

@@ -46,6 +46,7 @@ async def test_an_empty_list_says_how_to_make_one(countersign: Command) -> None:
     [
         (["ci", "--scope", "everything"], "scopes"),
         (["ci", "--scope", "read", "--for", "U123"], "slack:TEAM:USER"),
+        (["ci", "--scope", "read", "--expires-in-days", "99999"], "--expires-in-days"),
     ],
 )
 async def test_what_cannot_be_used_is_named(countersign: Command, arguments: list[str], word: str) -> None:

@@ -64,6 +64,8 @@ async def test_version(bare: Command) -> None:
         ["approvals", "show"],
         ["approvals", "list", "--limit", "0"],
         ["approvals", "settle", "apr_1", "perhaps"],
+        ["manifest", "--mode", "perhaps"],
+        ["stop", "name", "--kind", "perhaps"],
         ["approvals", "request-changes", "apr_1"],
         ["tokens", "create", "ci"],
     ],
@@ -73,6 +75,7 @@ async def test_usage_errors_have_status_2(countersign: Command, arguments: list[
     assert answer.status == 2, answer
     assert "Usage:" in answer.err
     assert "Traceback" not in answer.err
+    assert "Value error" not in answer.said
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -33,7 +34,7 @@ def test_a_name_by_position_or_keyword() -> None:
 
 @pytest.mark.parametrize("name", [None, "", "1a", "a b", "-a", "größe", "a.b", "a\n"])
 def test_names_that_cannot_be_used(name: Any) -> None:
-    with pytest.raises(InvalidDefinition, match=r"^name: "):
+    with pytest.raises(InvalidDefinition, match=rf"^name: {re.escape(repr(name))} must be"):
         Agent(name)
 
 
