@@ -30,7 +30,7 @@ def load_agents(specs: Sequence[str]) -> list[Agent]:
 
 def _load(spec: str) -> list[Agent]:
     module_name, _, attribute = spec.partition(":")
-    if not all(name.isidentifier() for name in module_name.split(".")):
+    if not all(module_name.split(".")):
         raise InvalidDefinition(f"--agents {spec}: {module_name!r} is no module's name; write module:attr")
     try:
         module = importlib.import_module(module_name)

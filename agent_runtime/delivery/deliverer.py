@@ -46,6 +46,7 @@ class Deliverer(ABC, Generic[T]):
         self.holds = Holds(database)
         self._on_their_way: dict[Hashable, asyncio.Task[None]] = {}
         self._along: dict[asyncio.Future[Sequence[T]], int] = {}
+        self._take: asyncio.Task[bool] | None = None
         self._reserved = 0
         self._turned_away = False
         """There was something to take, and no room for it."""
@@ -65,8 +66,8 @@ class Deliverer(ABC, Generic[T]):
                     if not more:
                         await woken.wait()
         finally:
-            if self._along:
-                await asyncio.wait(self._along)
+            taking = [self._take] if self._take is not None else []
+            await asyncio.gather(*self._along, *taking, return_exceptions=True)
             ending = [holding, *self._on_their_way.values()]
             for busy in ending:
                 busy.cancel()
@@ -74,11 +75,17 @@ class Deliverer(ABC, Generic[T]):
             await self.holds.give_back()
 
     async def deliver_due(self) -> bool:
-        """Takes due rows and starts to deliver them; whether more may be due that there is room for."""
+        """Takes due rows and starts to deliver them; whether more may be due that there is room for. What is taken when
+        this is cancelled is delivered all the same, or given back.
+        """
         limit = self._room()
         self._turned_away = limit == 0
         if limit == 0:
             return False
+        self._take = asyncio.create_task(self._take_due(limit))
+        return await asyncio.shield(self._take)
+
+    async def _take_due(self, limit: int) -> bool:
         take, args = self._taking(limit)
         self._reserved += limit
         try:

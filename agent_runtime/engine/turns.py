@@ -44,7 +44,8 @@ class Turns:
         finish, and the first fault is raised. When cancelled, everything is dropped at once.
         """
         try:
-            with self.database.wakes.listen(f"answers:{self.execution.execution_id}") as woken:
+            topic = f"answers:{self.execution.execution_id}"
+            with self.database.wakes.listen(topic) as woken, self.database.wakes.listen(topic) as answered:
                 while True:
                     action = next_action(self.journal)
                     if isinstance(action, Calls) and self._fault is None:
@@ -54,7 +55,8 @@ class Turns:
                     await woken.wait()
                     woken.clear()
                     self._take_ended()
-                    if isinstance(action, Calls) and action.held:
+                    if answered.is_set():
+                        answered.clear()
                         await self._reload()
         finally:
             await self._abandon()

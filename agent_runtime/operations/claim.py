@@ -36,6 +36,9 @@ from agent_runtime.store.statement import Q
 from agent_runtime.store.steps import JOURNAL
 from agent_runtime.store.tx import Tx, Write, own_rows
 
+GONE = 4 * LEASE
+"""Silence after which a worker counts as gone: it outlives an outage of the database that is shorter than that."""
+
 SWEPT = 100
 """Rows that one sweep takes at most; the next one takes the rest."""
 
@@ -229,11 +232,11 @@ def release_parked(tx: Tx, worker_id: str) -> int:
 
 
 def release_from_the_gone(tx: Tx) -> int:
-    """Lets any worker claim what those had parked that have given no sign of life for a lease, and forgets them.
+    """Lets any worker claim what those had parked that are GONE, and forgets them.
 
     Returns how many there were. One that comes back says so with its next heartbeat.
     """
-    gone = tx.all(GONE_WORKERS, b_since=tx.now - LEASE, b_limit=SWEPT)
+    gone = tx.all(GONE_WORKERS, b_since=tx.now - GONE, b_limit=SWEPT)
     for worker in gone:
         if tx.run_all(RELEASE_UNLOCKED, b_worker=worker.worker_id):
             tx.wake("queued")

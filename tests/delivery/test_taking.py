@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy import bindparam, func, select
 
 from agent_runtime.delivery.deliverer import ALONG, IN_FLIGHT
 from agent_runtime.delivery.notifier import Notice, Place, Receipt
 from agent_runtime.delivery.outbox import Outbox
+from agent_runtime.store import schema
 from agent_runtime.store.database import Database
 from agent_runtime.store.intake import Request
 from agent_runtime.store.outbox import EXECUTION_PROGRESS, UNDELIVERED, enqueue
+from agent_runtime.store.statement import Q
 from agent_runtime.store.tx import Tx
 
 
@@ -55,6 +58,18 @@ async def delivering(database: Database) -> AsyncIterator[Outbox]:
     yield outbox
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_is_taken_as_it_stops_is_given_back(database: Database) -> None:
+    await database.write(write_rows, 3)
+    running = asyncio.create_task(Outbox(database, Nowhere()).run())
+    while not database._waiting:
+        await asyncio.sleep(0)  # until its take is asked for
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    due = schema.outbox.c.next_attempt_at
+    held = Q(select(func.count().label("n")).select_from(schema.outbox).where(due > bindparam("b_now")))
+    assert (await database.all(held, b_now=database.clock()))[0].n == 0
 
 
 async def all_delivered(database: Database) -> None:

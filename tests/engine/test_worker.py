@@ -160,6 +160,25 @@ async def test_a_call_that_runs_when_its_execution_is_cancelled_finishes_and_is_
     assert not other.begun.is_set()
 
 
+async def test_a_model_hears_nothing_of_the_only_call_of_an_execution_that_was_cancelled(begin: Begin) -> None:
+    slow = Slow(approval_required=True)
+    model = Replies(ACT, DONE)
+    run = await begin(model, slow.tool)
+    await run.waits()
+    await run.resolve()
+    await slow.begun.wait()
+    await run.database.write(cancel, run.execution_id, by=LOCAL_OPERATOR, via=Via.cli)
+    slow.may_end.set()
+    await run.has("succeeded")
+    await until(run, lambda: at_rest(run))
+    assert len(model.requests) == 1
+
+
+async def at_rest(run: Run) -> bool:
+    """Whether no worker has a session of it any more."""
+    return all(task.get_name() != run.execution_id for task in asyncio.all_tasks())
+
+
 async def past(moment: float) -> bool:
     return asyncio.get_running_loop().time() > moment
 

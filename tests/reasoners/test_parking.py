@@ -16,7 +16,7 @@ from agent_runtime.core.policy import Defaults
 from agent_runtime.core.principal import LOCAL_OPERATOR, Via
 from agent_runtime.engine.reasoning import Reasoning
 from agent_runtime.operations.cancel import cancel
-from agent_runtime.operations.claim import claim, park, release_one, release_parked
+from agent_runtime.operations.claim import GONE, claim, park, release_one, release_parked
 from agent_runtime.operations.sweep import sweep
 from agent_runtime.store.agents import BEAT, LIVE_WORKERS
 from agent_runtime.store.database import Database
@@ -340,10 +340,10 @@ async def test_one_that_another_worker_has_claimed_is_dropped(
 
 
 @pytest.mark.parametrize("parked_when", ["waiting", "queued"])
-async def test_what_a_dead_worker_had_parked_is_released_when_its_lease_would_be_over(
+async def test_what_a_worker_had_parked_is_released_when_it_is_gone(
     live_database: Database, open_replica: OpenReplica, parked_when: str
 ) -> None:
-    """Whenever it died: whoever decides later waits for nobody. One that was taken for dead says that it is alive."""
+    """Whoever decides later waits for nobody. One that was taken for dead says that it is alive."""
     here, there = Claims(), Claims()
     first = await open_replica(Answers(), here.app)
     run = await begin(first, claim_id="a")
@@ -353,7 +353,7 @@ async def test_what_a_dead_worker_had_parked_is_released_when_its_lease_would_be
     first.worker._stopping = True  # it claims nothing any more, as if it had died
     if parked_when == "queued":
         await decide(live_database, "claim-a")
-    await live_database.write(_has_been_silent, worker_id, LEASE)
+    await live_database.write(_has_been_silent, worker_id, GONE)
     second = await open_replica(Answers(), there.app)
     assert await live_database.all(LIVE_WORKERS, b_since=0) != []
     while (await run.execution()).worker_id == worker_id:
@@ -375,7 +375,7 @@ async def test_what_a_living_worker_has_parked_stays_with_it(
     first = await open_replica(Answers(), here.app)
     run = await begin(first, claim_id="a")
     await run.waits()
-    await live_database.write(_has_been_silent, first.worker.worker_id, LEASE - SECOND)
+    await live_database.write(_has_been_silent, first.worker.worker_id, GONE - SECOND)
     assert (await live_database.write(sweep, Defaults())).gone == 0
     assert (await run.execution()).worker_id == first.worker.worker_id
 

@@ -17,10 +17,10 @@ _UNIQUE = "23505"
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock timeout."""
 
-_BEFORE_COMMIT = ("22", "23", "40", "42", "55", "P0", "53100")
+_BEFORE_COMMIT = ("0A", "22", "23", "26", "40001", "40002", "40P01", "42", "54", "55", "P0", "53100")
 """Of what a message of inserts and COMMIT may fail with, what leaves nothing written, by how its state begins: values,
-constraints, conflicts, statements, locks, triggers, a full disk. Neither a COMMIT that has succeeded nor the BEGIN
-behind it ends so.
+constraints, conflicts, statements, limits, locks, triggers, a full disk. Neither a COMMIT that has succeeded nor the
+BEGIN behind it ends so.
 """
 
 _GONE = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
