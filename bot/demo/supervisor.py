@@ -172,10 +172,11 @@ def _card_is_up(channel: dict[str, Any]) -> bool:
 
 async def start_server(port: int, environment: Mapping[str, str], folder: Path | None = None) -> Child:
     """The server with the sample agents, on loopback. It reads the `.env` of `folder` (None: where the parent is)."""
-    arguments = ["serve", "--host", "127.0.0.1", "--port", str(port)]
+    address = {"COUNTERSIGN_HOST": "127.0.0.1", "COUNTERSIGN_PORT": str(port)}
+    arguments = ["serve"]
     for sample in SAMPLES:
         arguments += ["--agents", f"{samples_package()}.{sample}:agent"]
-    return await Child.start("the server", "bot", arguments, environment, folder=folder)
+    return await Child.start("the server", "bot", arguments, {**environment, **address}, folder=folder)
 
 
 async def server_url(server: Child) -> str:
