@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,6 @@ from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM, record
 from agent_runtime.store.faults import Collision
 from agent_runtime.store.outbox import WEBHOOK, enqueue
-from agent_runtime.store.postgres.connection import PostgresConnection
 from agent_runtime.store.postgres.spelled import MOST, SETTING, Spelling
 from agent_runtime.store.tx import Tx
 from tests.store.work import insert, insert_later, keys
@@ -44,19 +41,6 @@ def several_tables(tx: Tx, key: str) -> None:
     enqueue(tx, WEBHOOK, key)
     record(tx, "test", stream=key, data={"said": key})
     record(tx, "test", stream=key)
-
-
-@pytest.fixture
-def trips(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    counted: Counter[str] = Counter()
-    waiting = PostgresConnection._await
-
-    def counting(self: PostgresConnection, answer: Awaitable[Any]) -> Any:
-        counted["trips"] += 1
-        return waiting(self, answer)
-
-    monkeypatch.setattr(PostgresConnection, "_await", counting)
-    return counted
 
 
 async def test_texts_arrive_as_they_are(database: Database) -> None:

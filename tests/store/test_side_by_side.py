@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -23,7 +22,6 @@ from agent_runtime.store.approvals import TOUCH_APPROVAL
 from agent_runtime.store.database import Database
 from agent_runtime.store.events import EVENTS_OF_STREAM
 from agent_runtime.store.executions import CHILDREN, GET_EXECUTION, PROGRESS
-from agent_runtime.store.postgres.connection import PostgresConnection
 from agent_runtime.store.tx import Tx, own_rows
 from tests.samples import REVIEWERS, reviewer
 from tests.store.crowd import AGENT, ASKED_BY, asking, execution, queued, running
@@ -32,26 +30,6 @@ from tests.store.work import insert, keys, sequence, together
 pytestmark = pytest.mark.databases("postgresql")
 
 APPROVE = Decision(Verdict.approved)
-
-
-@pytest.fixture
-def trips(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """What writers wait for on their connections: round trips, by the method."""
-    counted: Counter[str] = Counter()
-    waiting = PostgresConnection._await
-
-    def counting(self: PostgresConnection, answer: Awaitable[Any]) -> Any:
-        counted["trips"] += 1
-        return waiting(self, answer)
-
-    def counted_rolling_back(self: PostgresConnection) -> None:
-        counted["rolled back"] += 1
-        rolling_back(self)
-
-    rolling_back = PostgresConnection.roll_back
-    monkeypatch.setattr(PostgresConnection, "_await", counting)
-    monkeypatch.setattr(PostgresConnection, "roll_back", counted_rolling_back)
-    return counted
 
 
 async def test_many_decisions_take_the_round_trips_of_one(database: Database, trips: Counter[str]) -> None:
