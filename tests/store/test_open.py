@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -18,6 +20,7 @@ from agent_runtime.errors import InvalidSetting, SchemaMismatch, StoreUnavailabl
 from agent_runtime.store.database import Database
 from agent_runtime.store.migrate import upgrade_database
 from agent_runtime.store.revision import HEAD, REVISION, VERSION_TABLE
+from agent_runtime.store.sqlite import connect
 from agent_runtime.store.url import parse_database_url
 from tests.databases import run_sql
 from tests.store.work import insert, keys
@@ -241,3 +244,27 @@ async def test_where_no_file_can_be_made(tmp_path: Path) -> None:
     missing.symlink_to(tmp_path / "nowhere" / "countersign.db")
     with pytest.raises(StoreUnavailable, match=r"linked\.db cannot be opened: unable to open database file"):
         await Database.open(f"sqlite:///{missing}")
+
+
+class ToldThatItIsLocked(sqlite3.Connection):
+    """As SQLite tells, at once and whatever the timeout, one of two that switch a new file to WAL at one moment."""
+
+    told = 0
+
+    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        if "journal_mode" in sql and self.told < 2:
+            self.told += 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return super().execute(sql, *args)
+
+
+def test_a_new_file_that_another_process_switches_to_wal_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=ToldThatItIsLocked))
+    with contextlib.closing(connect(tmp_path / "new.db")) as connection:
+        assert isinstance(connection, ToldThatItIsLocked)
+        assert connection.told == 2
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
