@@ -76,7 +76,7 @@ async def disconnect(connection: Any) -> None:
 
 
 def arguments(url: URL, purpose: Purpose) -> dict[str, Any]:
-    """What asyncpg's `connect` and `create_pool` take. A URL may say `ssl=…` (as SQLAlchemy has it) or `sslmode=…`."""
+    """What asyncpg's `connect` takes. A URL may say `ssl=…` (as SQLAlchemy has it) or `sslmode=…`."""
     query = dict(url.query)
     if "ssl" in query:
         query["sslmode"] = query.pop("ssl")
