@@ -1,1 +1,1 @@
-"""PostgreSQL: writer connections with group commit, connections for reads, LISTEN/NOTIFY. asyncpg is imported here only."""
+"""PostgreSQL: writers with group commit, connections for reads, LISTEN/NOTIFY. asyncpg is imported here only."""
